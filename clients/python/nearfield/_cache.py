@@ -1,0 +1,35 @@
+"""What is known of the served models, so that not every call asks for the limits again."""
+
+from __future__ import annotations
+
+from nearfield._errors import InvalidArgument, NearfieldError, NotFound, ResourceExhausted
+from nearfield._types import Model
+
+__all__ = ["ModelCache"]
+
+# A client that runs through names made up by its users must not grow for ever.
+_MOST = 256
+
+
+class ModelCache:
+    """Models by the name asked for. Its single steps are atomic under the GIL, so threads may share it."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._models: dict[str, Model] = {}
+
+    def get(self, name: str) -> Model | None:
+        """Give what is known under `name`; "" is the default model."""
+        return self._models.get(name)
+
+    def learn(self, name: str, model: Model) -> None:
+        """Keep `model`, unless it isn't ready: its width and limits may not be known yet."""
+        if model.is_ready:
+            if len(self._models) >= _MOST:
+                self._models.clear()
+            self._models[name] = model
+
+    def forget_after(self, name: str, error: NearfieldError) -> None:
+        """Drop what an error calls into doubt: the server may have been restarted with other models or limits."""
+        if isinstance(error, (InvalidArgument, NotFound, ResourceExhausted)) and error.retry_delay is None:
+            self._models.pop(name, None)

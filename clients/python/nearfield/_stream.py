@@ -1,0 +1,257 @@
+"""One stream's state, without I/O: what to send next, what a reply means, what to yield. The clients drive it.
+
+Rules:
+- A credit is one input. An input holds its credit from `add` until its result is taken, so that a million inputs take
+  the memory of a window of them, whatever is slow: the model, the network or the consumer.
+- Inputs are packed into messages. A message goes when it is full, when nothing else is under way, or when no input
+  will follow: packs grow with the load, and a lone input never waits for company.
+- Every input gets exactly one result. A message that fails for what is in it is sent again input by input, so that only
+  the culprit's result is an error; one that may succeed later is sent again as it is, after a delay.
+- After a lost connection exactly the unanswered messages are sent again. A reply is progress;
+  `RetryPolicy.max_attempts` connections in a row without one end the stream with the last error.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import grpc
+
+from nearfield import _convert
+from nearfield._errors import DeadlineExceeded, InternalError, InvalidArgument, NearfieldError, remapped
+from nearfield._inputs import Item, make_item
+from nearfield._retry import RetryPolicy, next_delay
+from nearfield._split import Budget, Fill, embed_budget, stream_budget
+from nearfield._status import error_of_status
+from nearfield._types import Model, StreamOptions, StreamResult
+from nearfield.v1 import embed_pb2
+
+__all__ = ["StreamPlan", "StreamState"]
+
+_BATCH_SIZE = 32
+_WINDOW_INPUTS = 256
+_LARGEST_WINDOW_INPUTS = 4_096
+_WINDOW_BYTES = 8 * 2**20
+# Sending the inputs singly can't help: these don't depend on what is in the message.
+_NOBODYS_FAULT = frozenset(
+    {
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.UNIMPLEMENTED,
+    }
+)
+
+
+class StreamPlan:
+    """A stream's options, checked."""
+
+    def __init__(self, options: StreamOptions) -> None:
+        """Raises TypeError, ValueError or InvalidArgument for options that are wrong whatever the model."""
+        _convert.check_options(options, StreamOptions)
+        size = options.get("batch_size")
+        if size is not None and size < 1:
+            raise ValueError(f"batch_size is {size}; it must be at least 1, or None")
+        self.model_name = options.get("model", "")
+        self.ordered = options.get("ordered", False)
+        self._batch_size = size or _BATCH_SIZE
+        self._options = options
+        self.hello = embed_pb2.EmbedStreamRequest(
+            options=embed_pb2.EmbedStreamOptions(ordered=self.ordered, **_convert.option_fields(options))
+        )
+        """First message of every connection: options and no inputs, which gets no reply."""
+
+    def start(self, model: Model, retry: RetryPolicy) -> StreamState:
+        """Begin within `model`'s limits."""
+        dtype = self._options.get("output_dtype", "float32")
+        whole = embed_budget(model, self._options.get("dimensions"), dtype)
+        budget = stream_budget(whole, self._batch_size)
+        published = min(model.limits.stream_window_inputs or _WINDOW_INPUTS, _LARGEST_WINDOW_INPUTS)
+        return StreamState(budget, retry, window=max(2 * budget.inputs, published), ordered=self.ordered)
+
+
+@dataclass(slots=True)
+class _Message:
+    """Inputs sent together; `positions` are theirs in the caller's iterable."""
+
+    id: str
+    positions: list[int] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+    attempts: int = 0
+
+    def request(self) -> embed_pb2.EmbedStreamRequest:
+        return embed_pb2.EmbedStreamRequest(id=self.id, inputs=[item.message() for item in self.items])
+
+
+class StreamState:
+    """Not safe for threads: the caller holds a lock. `now` is monotonic seconds, `draw` random in [0, 1)."""
+
+    def __init__(self, budget: Budget, retry: RetryPolicy, *, window: int, ordered: bool) -> None:
+        """Hold at most `window` inputs, packed by `budget`."""
+        self._budget = budget
+        self._retry = retry
+        self._window = window
+        self._ordered = ordered
+        self._closed = False
+        self._added = 0
+        self._taken = 0
+        self._ids = 0
+        self._unresolved_inputs = 0
+        self._unresolved_bytes = 0
+        self._open = _Message("")
+        self._fill = Fill(budget)
+        self._sendable: deque[_Message] = deque()
+        self._delayed: list[tuple[float, _Message]] = []
+        self._sent: dict[str, _Message] = {}
+        self._ready: dict[int, StreamResult] = {}
+        self._fruitless = 0
+
+    def __repr__(self) -> str:
+        """Where the inputs are."""
+        return (
+            f"<StreamState added={self._added} taken={self._taken} packing={len(self._open.items)}"
+            f" sendable={len(self._sendable)} delayed={len(self._delayed)} sent={len(self._sent)}"
+            f" ready={len(self._ready)}{' closed' if self._closed else ''}>"
+        )
+
+    @property
+    def wants_input(self) -> bool:
+        """Whether there is credit for one more input."""
+        inputs = self._added - self._taken
+        return not self._closed and inputs < self._window and self._unresolved_bytes < _WINDOW_BYTES
+
+    @property
+    def has_sendable(self) -> bool:
+        """Whether `next_message` has something now, delayed messages aside."""
+        return bool(self._sendable or (self._open.items and (self._closed or not self._sent)))
+
+    @property
+    def has_unresolved(self) -> bool:
+        """Whether some input has no result yet."""
+        return self._unresolved_inputs > 0
+
+    @property
+    def has_results(self) -> bool:
+        """Whether `take` has a result now."""
+        return self._taken in self._ready if self._ordered else bool(self._ready)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every input's result was taken and no input will follow."""
+        return self._closed and self._taken == self._added
+
+    def add(self, value: object) -> None:
+        """Take the next input. One that no server could take gets its error at once."""
+        position, self._added = self._added, self._added + 1
+        try:
+            item = make_item(value, f"inputs[{position}]")
+        except InvalidArgument as error:
+            self._ready[position] = StreamResult(index=position, error=error)
+            return
+        self._unresolved_inputs += 1
+        self._unresolved_bytes += item.size_bytes
+        if not self._fill.takes(item):
+            self._seal()
+        self._fill.add(item)
+        self._open.positions.append(position)
+        self._open.items.append(item)
+        if self._fill.inputs >= self._budget.inputs:
+            self._seal()
+
+    def close(self) -> None:
+        """Know that no input will follow."""
+        self._closed = True
+
+    def next_message(self, now: float) -> embed_pb2.EmbedStreamRequest | None:
+        """Give what to send now, and count it as under way; None: nothing yet."""
+        while self._delayed and self._delayed[0][0] <= now:
+            self._sendable.append(self._delayed.pop(0)[1])
+        if not self._sendable and self.has_sendable:
+            self._seal()
+        if not self._sendable:
+            return None
+        message = self._sendable.popleft()
+        self._sent[message.id] = message
+        return message.request()
+
+    def wake_in(self, now: float) -> float | None:
+        """Give the seconds until a delayed message is due; None: there is none."""
+        return max(0.0, self._delayed[0][0] - now) if self._delayed else None
+
+    def on_reply(self, reply: embed_pb2.EmbedStreamResponse, *, now: float, draw: float) -> None:
+        """Take a reply. Raises InternalError when it answers nothing that was sent."""
+        message = self._sent.pop(reply.id, None)
+        if message is None:
+            raise InternalError("the server answered a message that wasn't sent, or answered it twice")
+        self._fruitless = 0
+        if reply.WhichOneof("outcome") == "result":
+            self._succeed(message, reply.result)
+        else:
+            self._fail(message, error_of_status(reply.error), now, draw)
+
+    def on_disconnect(self, error: NearfieldError, *, seconds_left: float | None, draw: float) -> float:
+        """Give the seconds to wait before connecting again, or raise `error`; unanswered messages will be resent."""
+        idle_close = isinstance(error, DeadlineExceeded) and bool(error.reason) and seconds_left != 0.0
+        if idle_close:
+            # The server ends streams on which nothing moved for long, for instance since the consumer was busy.
+            delay = 0.0 if self._fruitless < self._retry.max_attempts - 1 else None
+        else:
+            attempts = self._fruitless + 1
+            delay = next_delay(self._retry, error, attempts=attempts, seconds_left=seconds_left, draw=draw)
+        if delay is None:
+            raise error
+        self._fruitless += 1
+        self._sendable.extendleft(reversed(self._sent.values()))
+        self._sent.clear()
+        return delay
+
+    def take(self) -> StreamResult | None:
+        """Give a result to yield, and its credit back; None: there is none yet."""
+        if not self.has_results:
+            return None
+        result = self._ready.pop(self._taken if self._ordered else next(iter(self._ready)))
+        self._taken += 1
+        return result
+
+    def _seal(self) -> None:
+        self._open.id = self._next_id()
+        self._sendable.append(self._open)
+        self._open, self._fill = _Message(""), Fill(self._budget)
+
+    def _next_id(self) -> str:
+        self._ids += 1
+        return str(self._ids)
+
+    def _succeed(self, message: _Message, result: embed_pb2.EmbedResponse) -> None:
+        rows = _convert.matrix(result.embeddings, len(message.items)).copy()
+        if not len(result.token_counts) == len(result.truncated) == len(rows):
+            raise InternalError(f"the reply doesn't fit the message of {len(rows)} inputs")
+        for row, position in enumerate(message.positions):
+            count, cut = result.token_counts[row], result.truncated[row]
+            outcome = StreamResult(index=position, embedding=rows[row], token_count=count, truncated=cut)
+            self._resolve(outcome, message.items[row])
+
+    def _fail(self, message: _Message, error: NearfieldError, now: float, draw: float) -> None:
+        message.attempts += 1
+        # The stream's own deadline ends everything, so that a delay needn't fit in it here.
+        delay = next_delay(self._retry, error, attempts=message.attempts, seconds_left=None, draw=draw)
+        if delay is not None:
+            self._delayed.append((now + delay, message))
+            self._delayed.sort(key=lambda entry: entry[0])
+        elif len(message.items) > 1 and error.code not in _NOBODYS_FAULT:
+            pairs = zip(message.positions, message.items, strict=True)
+            singles = [_Message(self._next_id(), [position], [item]) for position, item in pairs]
+            self._sendable.extendleft(reversed(singles))
+        else:
+            blamed = remapped(error, message.positions)
+            for position, item in zip(message.positions, message.items, strict=True):
+                self._resolve(StreamResult(index=position, error=blamed), item)
+
+    def _resolve(self, result: StreamResult, item: Item) -> None:
+        self._unresolved_inputs -= 1
+        self._unresolved_bytes -= item.size_bytes
+        self._ready[result.index] = result

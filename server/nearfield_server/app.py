@@ -1,0 +1,191 @@
+"""The server's life: start, warm, serve, drain, stop. Builds the object graph; every other layer is told what to use."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import uvloop
+
+import nearfield_server
+from nearfield_server.batching.queue import QueueLimits
+from nearfield_server.config.machine import effective_cpu_count
+from nearfield_server.config.settings import BUILTIN, Config
+from nearfield_server.core.embedder import Embedder
+from nearfield_server.core.models import ModelRegistry, ServingSettings
+from nearfield_server.encoder.builtin import builtin_folder
+from nearfield_server.encoder.loader import load
+from nearfield_server.errors import ModelLoadFailure
+from nearfield_server.rpc.embed import EmbedServicer
+from nearfield_server.rpc.health import HealthServicer
+from nearfield_server.rpc.interceptor import CallInterceptor
+from nearfield_server.rpc.models import ModelServicer
+from nearfield_server.rpc.server import RPCS, SERVICES, GrpcServer, GrpcSettings
+from nearfield_server.rpc.stream import StreamSettings
+from nearfield_server.telemetry import logs
+from nearfield_server.telemetry.metrics import Metrics
+from nearfield_server.types import Limits, ModelState, Priority
+from nearfield_server.web.app import make_app
+from nearfield_server.web.server import HttpServer
+
+__all__ = ["Server", "serve"]
+
+logger = logging.getLogger("nearfield.app")
+
+_DRAIN_POLL_SECONDS = 0.02
+
+
+def serve(config: Config) -> int:
+    """Serve until SIGTERM or SIGINT; give the exit status: 0 after a drain within its time, 1 if calls were cut off.
+
+    Raises:
+        ConfigError: an address can't be listened on.
+        ModelLoadFailure: no model could be loaded.
+    """
+    logs.configure(config.log_format, config.log_level)
+    return uvloop.run(_serve(config))
+
+
+async def _serve(config: Config) -> int:
+    server = Server(config)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        await server.start()
+        await stop.wait()
+    except BaseException:
+        await server.stop(drain_seconds=0.0)
+        raise
+    return 0 if await server.stop(config.drain_seconds) else 1
+
+
+class Server:
+    """One server: gRPC and HTTP ports over the models of a configuration."""
+
+    def __init__(self, config: Config) -> None:
+        """Build everything; nothing is read, started or listened on before `start`. Call it on the event loop."""
+        self._config = config
+        cores = effective_cpu_count()
+        self.metrics = Metrics(RPCS, version=nearfield_server.__version__, effective_threads=cores)
+        self.registry = ModelRegistry(
+            _serving(config, config.batching.workers or cores),
+            self.metrics,
+            partial(load, device=config.device),
+            default=config.default_model,
+        )
+        self._threads = ThreadPoolExecutor(config.tokenizer_threads or cores, thread_name_prefix="nearfield-tokenize")
+        limits = config.limits
+        self._interceptor = CallInterceptor(
+            self.metrics, max_calls=limits.max_concurrent_calls, max_streams=limits.max_concurrent_streams
+        )
+        self._health = HealthServicer(self.registry, SERVICES)
+        embedder = Embedder(self.registry, self._threads)
+        stream = StreamSettings(window_inputs=config.stream.window_inputs, idle_seconds=config.stream.idle_seconds)
+        self._grpc = GrpcServer(
+            _grpc(config),
+            EmbedServicer(embedder, self.registry, self.metrics, stream),
+            ModelServicer(self.registry),
+            self._health,
+            self._interceptor,
+        )
+        web = make_app(self.metrics.registry, self._readiness, nearfield_server.__version__)
+        self._http = HttpServer(web, config.http) if config.http else None
+        self.target = ""
+        """Address of gRPC to connect to, known after `start`."""
+        self.http = ""
+        """Address of HTTP, known after `start`; empty: none."""
+
+    async def start(self) -> None:
+        """Listen, then load all models at once. Health is SERVING when this returns.
+
+        Raises:
+            ConfigError: an address can't be listened on.
+            ModelLoadFailure: the default model can't be served. Other models may fail: they are listed as FAILED.
+        """
+        started = time.monotonic()
+        if self._http is not None:
+            self.http = await self._http.start()
+        self.target = await self._grpc.start()
+        logger.info("listening", extra={"grpc": self.target, "http": self.http or "off"})
+        folders = {name: _folder(path) for name, path in self._config.models.items()}
+        await asyncio.gather(*(self.registry.load(name, folder, self._threads) for name, folder in folders.items()))
+        default = self.registry.status("")
+        if default.state is ModelState.FAILED:
+            raise ModelLoadFailure(default.message)
+        logger.info("serving", extra={"seconds": round(time.monotonic() - started, 3)})
+
+    async def stop(self, drain_seconds: float | None = None) -> bool:
+        """Refuse new calls, let those in progress finish, then stop. Give whether all finished in time.
+
+        Health flips to NOT_SERVING first, so that load balancers look elsewhere.
+        """
+        limit = self._config.drain_seconds if drain_seconds is None else drain_seconds
+        self.registry.drain()
+        logger.info("draining", extra={"in_progress": self._interceptor.active, "seconds": limit})
+        deadline = time.monotonic() + limit
+        while self._interceptor.active and time.monotonic() < deadline:
+            await asyncio.sleep(_DRAIN_POLL_SECONDS)
+        finished = not self._interceptor.active
+        # Health watchers and idle connections are all that is left: they are told to go.
+        await self._grpc.stop(grace_seconds=0.2 if finished else 0.0)
+        await self.registry.close()
+        if self._http is not None:
+            await self._http.stop()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        if self.target.startswith("unix:"):
+            with contextlib.suppress(FileNotFoundError):
+                Path(self.target.removeprefix("unix:")).unlink()
+        logger.info("stopped", extra={"cut_off": 0 if finished else self._interceptor.active})
+        return finished
+
+    def _readiness(self) -> tuple[bool, dict[str, bool]]:
+        states = dict(self._health.states())
+        return states[""], states
+
+
+def _folder(path: str) -> Path:
+    return builtin_folder() if path == BUILTIN else Path(path)
+
+
+def _serving(config: Config, workers: int) -> ServingSettings:
+    limits, batching = config.limits, config.batching
+    return ServingSettings(
+        limits=Limits(
+            max_inputs=limits.max_inputs,
+            max_text_bytes=limits.max_text_bytes,
+            max_request_bytes=limits.max_request_bytes,
+            max_response_bytes=limits.max_response_bytes,
+            stream_window_inputs=config.stream.window_inputs,
+            max_request_tokens=batching.max_queue_tokens,
+        ),
+        workers=workers,
+        token_budget=batching.token_budget,
+        max_padding_ratio=batching.max_padding_ratio,
+        hang_seconds=batching.hang_seconds,
+        restart_seconds=batching.restart_seconds,
+        queue=QueueLimits(
+            max_items=batching.max_queue_items,
+            max_tokens=batching.max_queue_tokens,
+            weights={Priority.INTERACTIVE: batching.interactive_weight, Priority.BULK: batching.bulk_weight},
+        ),
+    )
+
+
+def _grpc(config: Config) -> GrpcSettings:
+    return GrpcSettings(
+        listen=config.listen,
+        limits=_serving(config, 1).limits,
+        max_streams_per_connection=config.limits.max_streams_per_connection,
+        reflection=config.reflection_on,
+        channelz=config.channelz,
+        certificate=config.tls.certificate,
+        private_key=config.tls.private_key,
+        client_ca=config.tls.client_ca,
+    )

@@ -1,0 +1,1 @@
+"""Things that run a graph, behind one Protocol."""

@@ -1,0 +1,243 @@
+"""What `nearfield embed` does, once its arguments are read."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from nearfield_server.cli.connect import Connection, connected, local_models
+from nearfield_server.cli.failures import CliError, Exit, describe, fail
+from nearfield_server.cli.files.job import Embedder, Job, Sink, run
+from nearfield_server.cli.files.journal import Counts, identity_of
+from nearfield_server.cli.files.partial import Partial, Paths
+from nearfield_server.cli.files.rows import InputError, Source
+from nearfield_server.cli.files.sources import open_source
+from nearfield_server.cli.files.stdout import StdoutSink
+from nearfield_server.cli.files.text import require_columns
+from nearfield_server.cli.files.writers import Column, Output, output_format, publish
+from nearfield_server.cli.progress import Progress, duration
+
+if TYPE_CHECKING:
+    from nearfield import StreamOptions
+
+__all__ = ["Request", "embed_file"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The arguments; `None` for `file` and `out` is stdin and stdout."""
+
+    file: Path | None
+    out: Path | None
+    options: StreamOptions
+    model: str = ""
+    text_field: str = "text"
+    format: str | None = None
+    limit: int | None = None
+    skip_bad_rows: bool = False
+    id_field: str = ""
+    keep: tuple[str, ...] = ()
+    encoding: str = "floats"
+    overwrite: bool = False
+    resume: bool = True
+    batch_size: int | None = None
+    target: str = ""
+    local: bool = False
+
+
+def embed_file(request: Request) -> None:
+    """Embed the file.
+
+    Raises:
+        CliError: a wrong argument, a bad input, or no server.
+        nearfield.NearfieldError: the server refused or went away.
+    """
+    name, served = local_models(request.model, local=request.local)
+    _check_output(request)
+    source = open_source(request.file, request.text_field, request.format)
+    columns = _columns(request, source)
+    with connected(request.target, local=request.local, models=served) as connection:
+        chosen = connection.model(name)
+        options: StreamOptions = {**request.options, "model": name, "batch_size": request.batch_size}
+        about = {
+            "model": chosen.name if chosen else name,
+            "model_version": chosen.version if chosen else "",
+            **request.options,
+        }
+        output = Output(columns=columns, encoding=request.encoding, note=about)
+        if request.out is None:
+            _to_stdout(request, source, output, connection.client, options)
+        else:
+            _to_file(request, source, output, connection.client, options)
+
+
+def _check_output(request: Request) -> None:
+    out = request.out
+    if out is None:
+        return
+    kind = output_format(out)
+    if not out.parent.is_dir():
+        raise CliError(f"{out}: there is no folder {out.parent}")
+    if out.is_dir():
+        raise CliError(f"{out} is a folder")
+    if request.file is not None and out.exists() and request.file.exists() and out.samefile(request.file):
+        raise CliError(f"{out} is the input itself")
+    if out.exists() and not request.overwrite:
+        raise CliError(f"{out} exists; --overwrite replaces it")
+    if kind == "npy" and (request.keep or request.id_field):
+        raise CliError(f"{out}: .npy holds vectors only; --keep and --id-field need .parquet or .jsonl")
+    if kind != "jsonl" and request.encoding == "base64":
+        raise CliError(f"{out}: --encoding base64 is for .jsonl")
+    if request.file is None and (request.keep or request.id_field):
+        raise CliError("--keep and --id-field read the input a second time, which stdin can't: save it to a file first")
+
+
+def _columns(request: Request, source: Source) -> tuple[Column, ...]:
+    """Work out what is carried over, and check it against the input's columns where these can be known."""
+    if not (request.keep or request.id_field):
+        return ()
+    there = source.columns()
+    kept = list(request.keep)
+    if "*" in kept:
+        if there is None:
+            raise InputError("--keep '*' needs an input whose columns can be looked up: a file, not stdin")
+        kept = [*there]
+    columns = [Column(name, name) for name in dict.fromkeys(kept)]
+    if request.id_field:
+        columns.insert(0, Column(request.id_field, "id"))
+    if there is not None:
+        require_columns(source.name, [column.source for column in columns], there)
+    names = ["row", "embedding", *(column.name for column in columns)]
+    doubled = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if doubled:
+        raise CliError(f"the output would have two columns {doubled[0]!r}; name the ones to --keep, without that one")
+    return tuple(columns)
+
+
+def _to_stdout(request: Request, source: Source, output: Output, embedder: Embedder, options: StreamOptions) -> None:
+    sink = StdoutSink(sys.stdout, output)
+    with _progress(request, source, 0) as progress:
+        run(_job(request, source, sink, options, progress), embedder)
+    if not sink.counts.rows:
+        raise InputError(f"{source.name} holds no texts")
+    _finished(request, sink.counts, 0, progress.seconds)
+
+
+def _to_file(request: Request, source: Source, output: Output, embedder: Embedder, options: StreamOptions) -> None:
+    assert request.out is not None  # noqa: S101  the caller looked
+    identity = identity_of(request.file) if request.file is not None else None
+    partial = Partial(Paths(request.out), identity, _journalled(request, output))
+    done = partial.open(resume=request.resume, overwrite=request.overwrite)
+    if done:
+        _say(f"going on after {done:,} rows of an unfinished run")
+    try:
+        with _telling_what_is_left(partial), _progress(request, source, done) as progress:
+            run(_job(request, source, partial, options, progress), embedder)
+            _check_outcome(request, partial)
+            if output.columns and request.file is not None and identity_of(request.file) != identity:
+                raise InputError(f"{request.file} was changed while it was read; run again with --overwrite")
+            publish(partial.paths, partial.finish(), output, source)
+    finally:
+        partial.close()
+    _finished(request, partial.counts, done, progress.seconds)
+
+
+def _journalled(request: Request, output: Output) -> dict[str, Any]:
+    """Give what makes a difference to the vectors, or to which row is which."""
+    return {
+        **(output.note or {}),
+        "text_field": request.text_field,
+        "format": request.format,
+        "limit": request.limit,
+    }
+
+
+def _job(
+    request: Request,
+    source: Source,
+    sink: Sink,
+    options: StreamOptions,
+    progress: Progress,
+) -> Job:
+    fields = [column.source for column in sink.columns] if isinstance(sink, StdoutSink) else []
+    return Job(
+        source=source,
+        sink=sink,
+        options=options,
+        fields=fields,
+        skip_bad_rows=request.skip_bad_rows,
+        limit=request.limit,
+        on_progress=progress.update,
+    )
+
+
+def _check_outcome(request: Request, partial: Partial) -> None:
+    """Refuse an output without a vector."""
+    if not partial.counts.rows:
+        partial.paths.drop_partial()
+        raise InputError(f"{request.file or 'stdin'} holds no texts")
+    if not partial.counts.vectors:
+        partial.finish()
+        partial.paths.spooled_errors.replace(partial.paths.errors)
+        partial.paths.drop_partial()
+        raise CliError(
+            f"none of the {partial.counts.rows:,} rows could be embedded; {partial.paths.errors} says why", Exit.FAILED
+        )
+
+
+@contextmanager
+def _progress(request: Request, source: Source, done: int) -> Iterator[Progress]:
+    total = source.total_rows
+    if total is not None and request.limit is not None:
+        total = min(total, request.limit)
+    progress = Progress(fraction=source.fraction, total=total, done_before=done)
+    try:
+        yield progress
+    finally:
+        progress.close()
+
+
+@contextmanager
+def _telling_what_is_left(partial: Partial) -> Iterator[None]:
+    """Add to what ends a run early how to go on with it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        fail(f"interrupted after {partial.counts.rows:,} rows{_way_on(partial)}")
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    except Exception as error:
+        message, code = describe(error)
+        if not partial.counts.rows or not partial.paths.spool.exists():
+            raise
+        raise CliError(f"{message}\n{partial.counts.rows:,} rows are done{_way_on(partial)}", code) from error
+
+
+def _way_on(partial: Partial) -> str:
+    if not partial.resumable:
+        return "; stdin can't be read again, so nothing is kept"
+    return f"; run the same command again to go on after them ({partial.paths.spool} holds them)"
+
+
+def _finished(request: Request, counts: Counts, done: int, seconds: float) -> None:
+    """Print the summary; leave with the exit code for skipped rows if there are any."""
+    facts = [f"{counts.tokens:,} tokens", f"{counts.truncated:,} truncated"]
+    if counts.failed:
+        where = f" ({Paths(request.out).errors})" if request.out else ""
+        facts.append(f"{counts.failed:,} skipped{where}")
+    if done:
+        facts.append(f"{done:,} rows from before")
+    rate = (counts.rows - done) / max(seconds, 1e-9)
+    facts += [duration(seconds), f"{rate:,.0f} texts/s"]
+    _say(f"{counts.rows:,} rows: {', '.join(facts)} -> {request.out or 'stdout'}")
+    if counts.failed:
+        raise typer.Exit(Exit.SKIPPED)
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)

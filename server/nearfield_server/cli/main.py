@@ -1,0 +1,67 @@
+"""The commands, put together."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nearfield_server import __version__
+from nearfield_server.cli.doctor_command import doctor
+from nearfield_server.cli.embed import embed
+from nearfield_server.cli.failures import settings
+from nearfield_server.cli.models import models
+from nearfield_server.cli.serve import serve
+from nearfield_server.cli.similarity import similarity
+
+__all__ = ["app", "run"]
+
+app = typer.Typer(
+    name="nearfield",
+    help="Text embeddings over gRPC: serve a model, or use one.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong arguments, settings or input, 3 done with rows skipped, 130 Ctrl-C.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"nearfield {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks of errors. May stand anywhere in the command.")
+    ] = False,
+) -> None:
+    del version
+    settings.debug = debug
+
+
+for command in (serve, embed, models, similarity, doctor):
+    app.command()(command)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; give its exit code."""
+    try:
+        app(_debug_first(arguments), prog_name="nearfield")
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    return 0
+
+
+def _debug_first(arguments: list[str]) -> list[str]:
+    """Move `--debug` to the front, where the root command takes it; what follows `--` is left alone."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options, rest = arguments[:end], arguments[end:]
+    if "--debug" not in options:
+        return arguments
+    return ["--debug", *(one for one in options if one != "--debug"), *rest]

@@ -1,0 +1,250 @@
+"""Every setting: its name, default, range and meaning, each in one place. Frozen once read; `loader` reads them.
+
+docs/configuration.md explains each; a test keeps the two together. A size is in bytes, a time in seconds.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from nearfield_server.config.address import parse_address
+
+__all__ = ["BUILTIN", "BUILTIN_NAME", "Batching", "Config", "Limits", "Stream", "Tls"]
+
+BUILTIN = "builtin"
+"""Stands for the built-in encoder where a model's folder is asked for."""
+BUILTIN_NAME = "all-MiniLM-L6-v2"
+"""What the built-in encoder is called when no models are named."""
+
+_MIB = 1 << 20
+
+
+def _no_switch(value: Any) -> Any:
+    # True is 1 to pydantic.
+    if isinstance(value, bool):
+        msg = "must be a number"
+        raise ValueError(msg)  # noqa: TRY004 - what pydantic expects of a validator
+    return value
+
+
+def _word(value: Any) -> Any:
+    # YAML reads the bare words on and off as truth values.
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
+def _address(value: str) -> str:
+    return str(parse_address(value))
+
+
+def _address_or_nothing(value: str) -> str:
+    return _address(value) if value else value
+
+
+def _device(value: str) -> str:
+    if re.fullmatch(r"auto|cpu|cuda(:\d{1,2})?", value) is None:
+        msg = "must be auto, cpu, cuda or cuda:N"
+        raise ValueError(msg)
+    return value
+
+
+def _not_empty(value: Any) -> Any:
+    # Path("") would quietly be the working directory.
+    if value == "":
+        msg = "must not be empty"
+        raise ValueError(msg)
+    return value
+
+
+_Count = Annotated[int, BeforeValidator(_no_switch)]
+_Number = Annotated[float, BeforeValidator(_no_switch)]
+_File = Annotated[Path, BeforeValidator(_not_empty)]
+_ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
+
+
+class Tls(_Section):
+    """Keys of the gRPC port: none, or `certificate` and `private_key`."""
+
+    certificate: _File | None = Field(None, description="PEM file: the server's certificate chain; needs private_key.")
+    private_key: _File | None = Field(None, description="PEM file: the certificate's key; needs certificate.")
+    client_ca: _File | None = Field(
+        None,
+        description="PEM file: authorities of client certificates, which clients must then show; needs the others.",
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        pair = (self.certificate, self.private_key)
+        if any((*pair, self.client_ca)) and not all(pair):
+            msg = "set both tls.certificate and tls.private_key, or no key of tls"
+            raise ValueError(msg)
+        return self
+
+
+class Limits(_Section):
+    """Bounds of one call and of the calls at once. Calls over a bound are refused."""
+
+    max_inputs: _Count = Field(512, ge=1, le=65536, description="Inputs in one call; 1 to 65536.")
+    max_text_bytes: _Count = Field(
+        262144, ge=16, le=16 * _MIB, description="Bytes of UTF-8 in one text; 16 to 16777216."
+    )
+    max_request_bytes: _Count = Field(
+        16 * _MIB, ge=1024, le=1024 * _MIB, description="Bytes of one request or stream message; 1024 to 1073741824."
+    )
+    max_response_bytes: _Count = Field(
+        16 * _MIB, ge=1024, le=1024 * _MIB, description="Bytes of one reply; 1024 to 1073741824."
+    )
+    max_concurrent_calls: _Count = Field(
+        1024, ge=1, le=1_000_000, description="Unary calls in progress at once; 1 to 1000000. Health checks are exempt."
+    )
+    max_concurrent_streams: _Count = Field(
+        256, ge=1, le=1_000_000, description="Streaming calls in progress at once; 1 to 1000000."
+    )
+    max_streams_per_connection: _Count = Field(
+        256, ge=1, le=1_000_000, description="HTTP/2 streams, hence calls of any kind, on one connection; 1 to 1000000."
+    )
+
+    @field_validator("max_request_bytes", mode="after")
+    @classmethod
+    def _one_text_fits(cls, value: int, info: ValidationInfo) -> int:
+        if value < (text := info.data.get("max_text_bytes", 0)):
+            msg = f"must be at least limits.max_text_bytes ({text})"
+            raise ValueError(msg)
+        return value
+
+
+class Batching(_Section):
+    """How each model's queue and workers run."""
+
+    workers: _Count = Field(
+        0, ge=0, le=1024, description="Worker threads of each model; 1 to 1024, 0: one per core the process may use."
+    )
+    token_budget: _Count = Field(
+        0, ge=0, le=1 << 24, description="Padded tokens in one batch; 1 to 16777216, 0: measured while warming up."
+    )
+    max_padding_ratio: _Number = Field(
+        0.125, ge=0.0, lt=1.0, description="Padding in one batch, as a share of its padded tokens; 0 to below 1."
+    )
+    max_queue_items: _Count = Field(
+        20_000, ge=1, le=100_000_000, description="Inputs that may wait for each model; 1 to 100000000."
+    )
+    max_queue_tokens: _Count = Field(
+        1_000_000, ge=1, le=10_000_000_000, description="Tokens that may wait for each model; 1 to 10000000000."
+    )
+    interactive_weight: _Count = Field(
+        4, ge=1, le=1000, description="Share of the workers for interactive calls, against bulk_weight; 1 to 1000."
+    )
+    bulk_weight: _Count = Field(
+        1, ge=1, le=1000, description="Share of the workers for bulk calls, against interactive_weight; 1 to 1000."
+    )
+    age_bound_seconds: _Number = Field(
+        2.0, gt=0.0, le=3600.0, description="Seconds after which a waiting input goes first; over 0 to 3600."
+    )
+    hang_seconds: _Number = Field(
+        60.0, gt=0.0, le=86400.0, description="Seconds on one batch after which a worker is replaced; over 0 to 86400."
+    )
+    restart_seconds: _Number = Field(
+        0.5, ge=0.0, le=3600.0, description="Seconds before a lost worker is replaced; 0 to 3600."
+    )
+
+
+class Stream(_Section):
+    """How EmbedStream runs."""
+
+    window_inputs: _Count = Field(
+        256, ge=1, le=65536, description="Unanswered inputs of one stream, after which it isn't read on; 1 to 65536."
+    )
+    idle_seconds: _Number = Field(
+        300.0, gt=0.0, le=86400.0, description="Seconds without a message after which a stream ends; over 0 to 86400."
+    )
+
+
+class Config(_Section):
+    """All settings of one server."""
+
+    listen: Annotated[str, AfterValidator(_address)] = Field(
+        "127.0.0.1:50051", description="Address of gRPC: HOST:PORT (port 0: any free one) or unix:PATH."
+    )
+    http: Annotated[str, AfterValidator(_address_or_nothing)] = Field(
+        "127.0.0.1:8080", description='Address of /metrics and /healthz: as listen; "": no HTTP.'
+    )
+    data_dir: _File = Field(Path("nearfield-data"), description="Folder of the server's data; made when missing.")
+    models: dict[_ModelName, Annotated[str, Field(min_length=1)]] = Field(
+        default_factory=dict,
+        description='Name of each model (1 to 64 of A-Z a-z 0-9 . _ -) and its folder, or "builtin". '
+        "None: the built-in encoder as all-MiniLM-L6-v2.",
+    )
+    default_model: str = Field("", description="Model of calls that name none; empty: the first of models.")
+    device: Annotated[str, AfterValidator(_device)] = Field(
+        "auto", description="Where models run: auto (a GPU if this build can use one), cpu, cuda or cuda:N."
+    )
+    log_format: Literal["human", "json"] = Field("human", description="Log lines for people or for machines.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+    reflection: Annotated[Literal["auto", "on", "off"], BeforeValidator(_word)] = Field(
+        "auto", description="gRPC reflection: on, off, or auto: on when only this machine can connect."
+    )
+    channelz: bool = Field(False, description="gRPC channelz, which shows connections to whoever can call.")
+    drain_seconds: _Number = Field(
+        30.0, ge=0.0, le=3600.0, description="Seconds that calls in progress get when the server stops; 0 to 3600."
+    )
+    tokenizer_threads: _Count = Field(
+        0, ge=0, le=1024, description="Threads that tokenise; 1 to 1024, 0: one per core the process may use."
+    )
+    tls: Tls = Field(default_factory=Tls, description="Keys of the gRPC port.")
+    limits: Limits = Field(default_factory=Limits, description="Bounds of calls.")
+    batching: Batching = Field(default_factory=Batching, description="Queues and workers.")
+    stream: Stream = Field(default_factory=Stream, description="EmbedStream.")
+
+    @property
+    def reflection_on(self) -> bool:
+        """Whether reflection is served, `auto` resolved."""
+        return parse_address(self.listen).is_local if self.reflection == "auto" else self.reflection == "on"
+
+    @field_validator("models", mode="after")
+    @classmethod
+    def _builtin_for_none(cls, value: dict[str, str]) -> dict[str, str]:
+        return value or {BUILTIN_NAME: BUILTIN}
+
+    @field_validator("default_model", mode="after")
+    @classmethod
+    def _served(cls, value: str, info: ValidationInfo) -> str:
+        models = info.data.get("models")
+        if models and value and value not in models:
+            msg = f"must be one of models ({', '.join(models)})"
+            raise ValueError(msg)
+        return value or next(iter(models or {BUILTIN_NAME}))
+
+    @field_validator("http", mode="after")
+    @classmethod
+    def _another_port(cls, value: str, info: ValidationInfo) -> str:
+        if value and value == info.data.get("listen") and not value.endswith(":0"):
+            msg = "must differ from listen"
+            raise ValueError(msg)
+        return value
+
+    @field_validator("batching", mode="after")
+    @classmethod
+    def _one_call_fits(cls, value: Batching, info: ValidationInfo) -> Batching:
+        limits = info.data.get("limits")
+        if isinstance(limits, Limits) and value.max_queue_items < limits.max_inputs:
+            msg = (
+                f"max_queue_items must be at least limits.max_inputs ({limits.max_inputs}): a full call would never fit"
+            )
+            raise ValueError(msg)
+        return value

@@ -1,0 +1,100 @@
+"""`nearfield.yaml` in a model folder: says what the other files don't, or say wrongly."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from nearfield_server.errors import ModelLoadFailure
+from nearfield_server.types import OutputKind, Pooling, SimilarityMetric
+
+__all__ = ["MANIFEST_FILE", "Manifest", "read_manifest"]
+
+MANIFEST_FILE = "nearfield.yaml"
+
+
+def _inside(path: str) -> str:
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts or "\\" in path or "\0" in path:
+        msg = "must be a path within the model's folder"
+        raise ValueError(msg)
+    return path
+
+
+_Inside = Annotated[str, AfterValidator(_inside)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Output(_Strict):
+    """Which output of the graph to use, and what it is."""
+
+    name: str = ""
+    kind: OutputKind | None = None
+    normalized: bool = False
+
+
+class Files(_Strict):
+    """Where the files are, relative to the folder."""
+
+    model: _Inside | None = None
+    tokenizer: _Inside = "tokenizer.json"
+
+
+class Manifest(_Strict):
+    """All keys of the file. What is left out is read from the other files of the folder."""
+
+    format: Literal[1] = 1
+    name: str = ""
+    source: str = ""
+    license: str = ""
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    dimensions: Annotated[int, Field(ge=1)] | None = None
+    pooling: Pooling | None = None
+    normalize: bool | None = None
+    similarity: SimilarityMetric | None = None
+    output: Output = Output()
+    precision: str = ""
+    optimize: bool | None = None
+    quantization_range: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    prompts: dict[str, str] | None = None
+    default_prompt_name: str | None = None
+    files: Files = Files()
+    sha256: dict[_Inside, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = {}
+    parity: dict[str, Any] = {}
+    recipe: dict[str, Any] = {}
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read the manifest of `folder`; one with nothing in it when there is none.
+
+    Raises:
+        ModelLoadFailure: no YAML, an unknown key or a wrong value; the message names all of them.
+    """
+    path = folder / MANIFEST_FILE
+    if not path.exists():
+        return Manifest()
+    try:
+        return Manifest.model_validate(yaml.safe_load(path.read_text("utf-8")) or {})
+    except ValidationError as error:
+        problems = "; ".join(_problem(one) for one in error.errors(include_url=False, include_input=False))
+        msg = f"{path}: {problems}"
+        raise ModelLoadFailure(msg) from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        msg = f"{path}: can't be read as YAML: {error}"
+        raise ModelLoadFailure(msg) from error
+
+
+def _problem(error: Any) -> str:
+    where = ".".join(map(str, error["loc"]))
+    if error["type"] != "extra_forbidden":
+        return f"{where}: {error['msg']}"
+    known = [*Manifest.model_fields, *Output.model_fields, *Files.model_fields]
+    nearest = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
+    return f"{where}: unknown key" + (f", did you mean {nearest[0]}?" if nearest else "")

@@ -1,0 +1,177 @@
+"""The closed tree of errors that the server raises on purpose.
+
+    NearfieldError
+    ├── InvalidInput            the request is wrong; the caller must change it
+    │   ├── TextTooLong         more tokens or bytes than allowed
+    │   └── Unsupported         right in itself, but this model can't do it
+    ├── TooLarge                a request over a published size limit; a retry doesn't help
+    ├── ModelNotFound           no model of that name
+    ├── ServiceUnknown          a health check for a service that isn't served
+    ├── Unavailable             not now; `retry_after_seconds` says when
+    │   ├── ModelNotReady       the model loads, or failed to load
+    │   └── Draining            the server stops
+    ├── Overloaded              the queue is full; `retry_after_seconds` says when
+    ├── DeadlineExceeded        the caller's deadline passed, or can't be met
+    ├── Cancelled               the caller went away
+    ├── BackendFailure          the model raised, or gave a vector that isn't one
+    ├── ModelLoadFailure        a model folder can't be served (at start, never in a reply)
+    └── ConfigError             the settings are wrong (at start, never in a reply)
+
+Every class has a stable `reason`, which clients see in google.rpc.ErrorInfo and may switch on. `rpc/status.py` maps the
+classes to gRPC statuses; nothing below it knows one. Messages never contain input text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+__all__ = [
+    "BackendFailure",
+    "Cancelled",
+    "ConfigError",
+    "DeadlineExceeded",
+    "Draining",
+    "FieldViolation",
+    "InvalidInput",
+    "ModelLoadFailure",
+    "ModelNotFound",
+    "ModelNotReady",
+    "NearfieldError",
+    "Overloaded",
+    "ServiceUnknown",
+    "TextTooLong",
+    "TooLarge",
+    "Unavailable",
+    "Unsupported",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """One wrong field: its path in the request, such as `inputs[3].text`, and what to do about it."""
+
+    field: str
+    description: str
+
+
+class NearfieldError(Exception):
+    """Root of the tree. `metadata` holds short, bounded facts for machines, never input text."""
+
+    reason: ClassVar[str] = "INTERNAL"
+
+    def __init__(self, message: str, **metadata: str | float) -> None:
+        """Keep `message`, which says what to do, and `metadata`."""
+        super().__init__(message)
+        self.message = message
+        self.metadata = {key: str(value) for key, value in metadata.items()}
+
+
+class InvalidInput(NearfieldError):
+    """The request is wrong. `violations` names each wrong field."""
+
+    reason = "INVALID_INPUT"
+
+    def __init__(self, field: str, description: str, **metadata: str | float) -> None:
+        """Blame `field` (its path in the request)."""
+        super().__init__(f"{field}: {description}" if field else description, **metadata)
+        self.violations = (FieldViolation(field, description),)
+
+
+class TextTooLong(InvalidInput):
+    """More tokens than the model takes (with truncation off), or more bytes than the server takes."""
+
+    reason = "TEXT_TOO_LONG"
+
+
+class Unsupported(InvalidInput):
+    """This model can't do what is asked."""
+
+    reason = "UNSUPPORTED"
+
+
+class TooLarge(NearfieldError):
+    """Over a published limit of size; the same request will never be accepted."""
+
+    reason = "TOO_LARGE"
+
+
+class ModelNotFound(NearfieldError):
+    """No model of that name is served."""
+
+    reason = "MODEL_NOT_FOUND"
+
+    def __init__(self, name: str, nearest: tuple[str, ...]) -> None:
+        """`name` as asked for; `nearest` are served names to suggest."""
+        hint = f"; did you mean {', '.join(nearest)}?" if nearest else ""
+        super().__init__(f"no model of that name is served{hint} (ListModels tells the names)")
+        self.name = name
+
+
+class ServiceUnknown(NearfieldError):
+    """A health check named no service of this server."""
+
+    reason = "SERVICE_UNKNOWN"
+
+
+class _Later(NearfieldError):
+    """Shared by the errors that tell when to try again."""
+
+    def __init__(self, message: str, *, retry_after_seconds: float, **metadata: str | float) -> None:
+        """`retry_after_seconds` is sent as google.rpc.RetryInfo."""
+        super().__init__(message, **metadata)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Unavailable(_Later):
+    """The server can't serve this now."""
+
+    reason = "UNAVAILABLE"
+
+
+class ModelNotReady(Unavailable):
+    """The model is loading, failed to load, or lost all its workers."""
+
+    reason = "MODEL_NOT_READY"
+
+
+class Draining(Unavailable):
+    """The server is stopping; another replica should be asked."""
+
+    reason = "DRAINING"
+
+
+class Overloaded(_Later):
+    """The queue can't take this call now."""
+
+    reason = "OVERLOADED"
+
+
+class DeadlineExceeded(NearfieldError):
+    """The deadline passed before the work was done, or the work can't be done before it."""
+
+    reason = "DEADLINE_EXCEEDED"
+
+
+class Cancelled(NearfieldError):
+    """The caller cancelled; nobody reads this."""
+
+    reason = "CANCELLED"
+
+
+class BackendFailure(NearfieldError):
+    """The model failed on one input: it raised, or its vector isn't finite or has no length."""
+
+    reason = "BACKEND_FAILURE"
+
+
+class ModelLoadFailure(NearfieldError):
+    """A model folder that can't be served; the message names the file and what is wrong with it."""
+
+    reason = "MODEL_LOAD_FAILURE"
+
+
+class ConfigError(NearfieldError):
+    """Settings that can't be used; the message names the key and where it was set."""
+
+    reason = "CONFIG_ERROR"

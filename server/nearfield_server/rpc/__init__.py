@@ -1,0 +1,1 @@
+"""gRPC: servicers, messages to and from plain values, errors to statuses, health."""

@@ -1,0 +1,155 @@
+"""Requests to plain values. Shapes and ranges that don't depend on a model are checked here, once."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+from nearfield.v1 import embed_pb2, types_pb2
+
+from nearfield_server.errors import InvalidInput, TextTooLong
+from nearfield_server.rpc.enums import DTYPES, INPUT_TYPES, METRICS, PRIORITIES, TRUNCATES
+from nearfield_server.types import (
+    DType,
+    EmbedOptions,
+    IdArray,
+    Input,
+    Limits,
+    Priority,
+    SimilarityMetric,
+    Truncate,
+)
+
+__all__ = [
+    "check_count",
+    "check_model_name",
+    "embed_options",
+    "enum_value",
+    "inputs",
+    "sequences",
+    "similarity_metric",
+    "similarity_options",
+    "texts",
+]
+
+_E = TypeVar("_E", bound=enum.Enum)
+_O = TypeVar("_O")
+
+_MAX_IDS = 1_048_576
+# Longer names, and what could forge a line of a log or a header, are refused; anything else is looked up and not found.
+_MAX_NAME = 256
+_FORBIDDEN_IN_NAMES = re.compile(r"[\x01-\x1f\x7f\"]")
+
+
+def enum_value(field: str, number: int, known: Mapping[int, _E], default: _O) -> _E | _O:
+    """Give the value for a proto enum's `number`; 0 is `default`. Raises `InvalidInput` for numbers unknown here."""
+    if not number:
+        return default
+    try:
+        return known[number]
+    except KeyError:
+        names = ", ".join(f"{one.name} = {value}" for value, one in known.items())
+        raise InvalidInput(field, f"{number} is no known value; known: {names}") from None
+
+
+def check_model_name(field: str, name: str) -> str:
+    """Refuse names that can't be a model's and could do harm in a log. Raises `InvalidInput`."""
+    if len(name) > _MAX_NAME or _FORBIDDEN_IN_NAMES.search(name):
+        raise InvalidInput(field, "not a model name: 1 to 64 letters, digits, dots, dashes or underscores")
+    return name
+
+
+def check_count(field: str, count: int, limits: Limits) -> None:
+    """Refuse none, and more than `max_inputs`. Raises `InvalidInput`."""
+    if not count:
+        raise InvalidInput(field, "at least one is needed")
+    if count > limits.max_inputs:
+        text = f"{count} in one message; at most {limits.max_inputs} (Limits.max_inputs): split it, or use EmbedStream"
+        raise InvalidInput(field, text, limit=limits.max_inputs, count=count)
+
+
+def inputs(field: str, messages: Sequence[types_pb2.Input], limits: Limits) -> tuple[Input, ...]:
+    """Give texts and id arrays. Raises `InvalidInput` or `TextTooLong` that names the index."""
+    check_count(field, len(messages), limits)
+    return tuple(_input(f"{field}[{index}]", message, limits) for index, message in enumerate(messages))
+
+
+def _input(field: str, message: types_pb2.Input, limits: Limits) -> Input:
+    kind = message.WhichOneof("input")
+    if kind == "text":
+        return _text(f"{field}.text", message.text, limits)
+    if kind == "token_ids":
+        return _ids(f"{field}.token_ids.ids", message.token_ids)
+    raise InvalidInput(field, "set text or token_ids")
+
+
+def texts(field: str, values: Sequence[str], limits: Limits) -> tuple[str, ...]:
+    """Check a list of bare texts, all of which will be tokenised whole. Raises `InvalidInput` or `TextTooLong`."""
+    check_count(field, len(values), limits)
+    checked = tuple(_text(f"{field}[{index}]", text, limits) for index, text in enumerate(values))
+    # Whole texts cost a tokeniser thread their full length, so one call gets the time of four of the longest.
+    if (size := sum(map(_utf8_bytes, checked))) > (limit := 4 * limits.max_text_bytes):
+        raise TextTooLong(field, f"{size} bytes together; at most {limit}: send fewer at once", limit=limit)
+    return checked
+
+
+def _text(field: str, text: str, limits: Limits) -> str:
+    # Characters are a cheap lower bound of bytes, and a quarter of the upper one.
+    if len(text) * 4 > limits.max_text_bytes and (size := _utf8_bytes(text)) > limits.max_text_bytes:
+        text = f"{size} bytes; at most {limits.max_text_bytes} (Limits.max_text_bytes): cut it, or embed it in parts"
+        raise TextTooLong(field, text, limit=limits.max_text_bytes, bytes=size)
+    return text
+
+
+def _utf8_bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def sequences(field: str, messages: Sequence[types_pb2.TokenIds], limits: Limits) -> tuple[IdArray, ...]:
+    """Give id arrays. Raises `InvalidInput` that names the index."""
+    check_count(field, len(messages), limits)
+    return tuple(_ids(f"{field}[{index}].ids", message) for index, message in enumerate(messages))
+
+
+def _ids(field: str, message: types_pb2.TokenIds) -> IdArray:
+    if not 1 <= len(message.ids) <= _MAX_IDS:
+        raise InvalidInput(field, f"{len(message.ids)} ids; 1 to {_MAX_IDS} are allowed")
+    return np.array(message.ids, np.int64)
+
+
+def embed_options(
+    message: embed_pb2.EmbedRequest | embed_pb2.EmbedStreamOptions, prefix: str = "", *, bulk: bool = False
+) -> EmbedOptions:
+    """Give the options of a request or a stream. Raises `InvalidInput` for unknown enum values and impossible names."""
+    default = Priority.BULK if bulk else Priority.INTERACTIVE
+    return EmbedOptions(
+        model=check_model_name(f"{prefix}model", message.model),
+        input_type=enum_value(f"{prefix}input_type", message.input_type, INPUT_TYPES, None),
+        prompt_name=check_model_name(f"{prefix}prompt_name", message.prompt_name),
+        truncate=enum_value(f"{prefix}truncate", message.truncate, TRUNCATES, Truncate.END),
+        dimensions=message.dimensions if message.HasField("dimensions") else None,
+        normalize=message.normalize if message.HasField("normalize") else None,
+        dtype=enum_value(f"{prefix}output_dtype", message.output_dtype, DTYPES, DType.FLOAT32),
+        priority=enum_value(f"{prefix}priority", message.priority, PRIORITIES, default),
+        special_tokens_as_text=message.special_tokens_as_text,
+    )
+
+
+def similarity_options(message: embed_pb2.SimilarityRequest, field: str) -> EmbedOptions:
+    """Give the options for `sources` or `targets` (`field`). Raises `InvalidInput` for unknown enum values."""
+    name = f"{field.removesuffix('s')}_input_type"
+    return EmbedOptions(
+        model=check_model_name("model", message.model),
+        input_type=enum_value(name, getattr(message, name), INPUT_TYPES, None),
+        truncate=enum_value("truncate", message.truncate, TRUNCATES, Truncate.END),
+        dimensions=message.dimensions if message.HasField("dimensions") else None,
+        priority=enum_value("priority", message.priority, PRIORITIES, Priority.INTERACTIVE),
+    )
+
+
+def similarity_metric(number: int) -> SimilarityMetric | None:
+    """Give the metric asked for; `None`: the model's own. Raises `InvalidInput`."""
+    return enum_value("metric", number, METRICS, None)

@@ -1,0 +1,93 @@
+"""EmbedService: requests to calls, results to replies."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from nearfield.v1 import embed_pb2, embed_pb2_grpc
+
+from nearfield_server.core.embedder import Embedder, SimilarityCall
+from nearfield_server.core.models import ModelRegistry
+from nearfield_server.errors import InvalidInput
+from nearfield_server.rpc import convert, replies
+from nearfield_server.rpc.stream import EmbedStream, StreamSettings
+from nearfield_server.telemetry.metrics import Metrics
+from nearfield_server.types import EmbedCall
+
+__all__ = ["EmbedServicer"]
+
+
+class EmbedServicer(embed_pb2_grpc.EmbedServiceServicer):
+    """Vectors from texts."""
+
+    def __init__(
+        self, embedder: Embedder, registry: ModelRegistry, metrics: Metrics, stream_settings: StreamSettings
+    ) -> None:
+        """Serve the models of `registry` through `embedder`."""
+        self._embedder = embedder
+        self._registry = registry
+        self._metrics = metrics
+        self._stream_settings = stream_settings
+
+    async def Embed(self, request: embed_pb2.EmbedRequest, context: Any) -> embed_pb2.EmbedResponse:
+        """Embed the inputs of one request."""
+        call = EmbedCall(
+            inputs=convert.inputs("inputs", request.inputs, self._registry.limits),
+            options=convert.embed_options(request),
+            deadline=deadline_of(context),
+        )
+        return replies.embed_response(await self._embedder.embed(call))
+
+    async def EmbedStream(self, requests: Any, context: Any) -> None:
+        """Embed message after message."""
+        stream = EmbedStream(self._embedder, self._registry, self._metrics, self._stream_settings)
+        await stream.serve(requests, context, deadline_of(context))
+
+    async def Similarity(self, request: embed_pb2.SimilarityRequest, context: Any) -> embed_pb2.SimilarityResponse:
+        """Compare two lists."""
+        limits, deadline = self._registry.limits, deadline_of(context)
+        convert.check_count("sources", len(request.sources), limits)
+        if (total := len(request.sources) + len(request.targets)) > limits.max_inputs:
+            text = f"{total} sources and targets together; at most {limits.max_inputs} (Limits.max_inputs)"
+            raise InvalidInput("targets", text, limit=limits.max_inputs, count=total)
+        sources = convert.inputs("sources", request.sources, limits)
+        targets = convert.inputs("targets", request.targets, limits) if request.targets else None
+        result = await self._embedder.similarity(
+            SimilarityCall(
+                sources=EmbedCall(sources, convert.similarity_options(request, "sources"), deadline),
+                targets=EmbedCall(targets, convert.similarity_options(request, "targets"), deadline)
+                if targets
+                else None,
+                metric=convert.similarity_metric(request.metric),
+            )
+        )
+        return replies.similarity_response(result)
+
+    async def Tokenize(self, request: embed_pb2.TokenizeRequest, context: Any) -> embed_pb2.TokenizeResponse:
+        """Take texts apart."""
+        model, tokenized = await self._embedder.tokenize(
+            convert.check_model_name("model", request.model),
+            convert.texts("texts", request.texts, self._registry.limits),
+            convert.check_model_name("prompt_name", request.prompt_name),
+            add_special_tokens=request.add_special_tokens if request.HasField("add_special_tokens") else True,
+            as_text=request.special_tokens_as_text,
+            deadline=deadline_of(context),
+        )
+        return embed_pb2.TokenizeResponse(model=model, texts=[replies.tokenized_text(one) for one in tokenized])
+
+    async def Detokenize(self, request: embed_pb2.DetokenizeRequest, context: Any) -> embed_pb2.DetokenizeResponse:
+        """Put tokens together."""
+        model, texts = await self._embedder.detokenize(
+            convert.check_model_name("model", request.model),
+            convert.sequences("sequences", request.sequences, self._registry.limits),
+            keep_special_tokens=request.keep_special_tokens,
+            deadline=deadline_of(context),
+        )
+        return embed_pb2.DetokenizeResponse(model=model, texts=texts)
+
+
+def deadline_of(context: Any) -> float | None:
+    """Give the call's deadline in monotonic seconds; `None` when the caller set none."""
+    left = context.time_remaining()
+    return None if left is None else time.monotonic() + left

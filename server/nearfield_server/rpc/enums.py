@@ -1,0 +1,63 @@
+"""The enums of the protos and of the server, side by side. A test holds them complete."""
+
+from __future__ import annotations
+
+from nearfield.v1 import embed_pb2, model_pb2, types_pb2
+
+from nearfield_server.types import DType, InputType, ModelState, Pooling, Priority, SimilarityMetric, Truncate
+
+__all__ = [
+    "DTYPES",
+    "INPUT_TYPES",
+    "METRICS",
+    "POOLINGS",
+    "PRIORITIES",
+    "STATES",
+    "TO_DTYPE",
+    "TO_METRIC",
+    "TRUNCATES",
+]
+
+DTYPES: dict[int, DType] = {
+    types_pb2.DTYPE_FLOAT32: DType.FLOAT32,
+    types_pb2.DTYPE_FLOAT16: DType.FLOAT16,
+    types_pb2.DTYPE_INT8: DType.INT8,
+    types_pb2.DTYPE_UINT8: DType.UINT8,
+    types_pb2.DTYPE_BINARY: DType.BINARY,
+    types_pb2.DTYPE_UBINARY: DType.UBINARY,
+}
+INPUT_TYPES: dict[int, InputType] = {
+    types_pb2.INPUT_TYPE_QUERY: InputType.QUERY,
+    types_pb2.INPUT_TYPE_DOCUMENT: InputType.DOCUMENT,
+    types_pb2.INPUT_TYPE_CLASSIFICATION: InputType.CLASSIFICATION,
+    types_pb2.INPUT_TYPE_CLUSTERING: InputType.CLUSTERING,
+}
+TRUNCATES: dict[int, Truncate] = {
+    types_pb2.TRUNCATE_NONE: Truncate.NONE,
+    types_pb2.TRUNCATE_START: Truncate.START,
+    types_pb2.TRUNCATE_END: Truncate.END,
+}
+PRIORITIES: dict[int, Priority] = {
+    types_pb2.PRIORITY_INTERACTIVE: Priority.INTERACTIVE,
+    types_pb2.PRIORITY_BULK: Priority.BULK,
+}
+METRICS: dict[int, SimilarityMetric] = {
+    embed_pb2.SIMILARITY_METRIC_COSINE: SimilarityMetric.COSINE,
+    embed_pb2.SIMILARITY_METRIC_DOT: SimilarityMetric.DOT,
+    embed_pb2.SIMILARITY_METRIC_EUCLIDEAN: SimilarityMetric.EUCLIDEAN,
+}
+STATES: dict[ModelState, model_pb2.ModelState] = {
+    ModelState.LOADING: model_pb2.MODEL_STATE_LOADING,
+    ModelState.READY: model_pb2.MODEL_STATE_READY,
+    ModelState.DEGRADED: model_pb2.MODEL_STATE_DEGRADED,
+    ModelState.FAILED: model_pb2.MODEL_STATE_FAILED,
+    ModelState.UNLOADING: model_pb2.MODEL_STATE_UNLOADING,
+}
+POOLINGS: dict[Pooling, model_pb2.Pooling] = {
+    Pooling.MEAN: model_pb2.POOLING_MEAN,
+    Pooling.CLS: model_pb2.POOLING_CLS,
+    Pooling.LAST_TOKEN: model_pb2.POOLING_LAST_TOKEN,
+    Pooling.MAX: model_pb2.POOLING_MAX,
+}
+TO_DTYPE = {value: key for key, value in DTYPES.items()}
+TO_METRIC = {value: key for key, value in METRICS.items()}

@@ -1,0 +1,70 @@
+"""grpc.health.v1, answered from the registry's state.
+
+Names: "" (real readiness: the default model takes calls with all its workers and the server doesn't drain), the full
+name of each service, `models/NAME` for each model, and `liveness`, which is SERVING as long as the event loop answers.
+The ready-made servicer lacks List, and a watcher that doesn't read could block its setter; here nothing is set.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from nearfield_server.core.models import ModelRegistry
+from nearfield_server.errors import ServiceUnknown
+
+__all__ = ["LIVENESS", "HealthServicer"]
+
+LIVENESS = "liveness"
+_Response = health_pb2.HealthCheckResponse
+
+
+class HealthServicer(health_pb2_grpc.HealthServicer):
+    """Check, List and Watch for services and models."""
+
+    def __init__(self, registry: ModelRegistry, services: Sequence[str]) -> None:
+        """`services` are full names; they serve when the server does."""
+        self._registry = registry
+        self._services = services
+
+    def states(self) -> Mapping[str, bool]:
+        """Whether each name is SERVING."""
+        ready = self._registry.readiness()
+        models = {f"models/{name}": state for name, state in ready.items() if name}
+        return {"": ready[""], LIVENESS: True, **dict.fromkeys(self._services, ready[""]), **models}
+
+    async def Check(self, request: health_pb2.HealthCheckRequest, context: Any) -> _Response:
+        """Give the state of one name; NOT_FOUND for an unknown one."""
+        state = self.states().get(request.service)
+        if state is None:
+            msg = "no service of that name; List tells the names"
+            raise ServiceUnknown(msg)
+        return _Response(status=_status(state))
+
+    async def List(self, request: health_pb2.HealthListRequest, context: Any) -> health_pb2.HealthListResponse:
+        """Give the state of every name."""
+        statuses = {name: _Response(status=_status(state)) for name, state in self.states().items()}
+        return health_pb2.HealthListResponse(statuses=statuses)
+
+    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> AsyncIterator[_Response]:
+        """Give the state of one name now and at every change; SERVICE_UNKNOWN for an unknown one."""
+        seen: int | None = None
+        while True:
+            changed = asyncio.ensure_future(self._registry.changes.wait())
+            try:
+                status = _status(self.states().get(request.service))
+                if status != seen:
+                    seen = status
+                    yield _Response(status=status)
+                await changed
+            finally:
+                changed.cancel()
+
+
+def _status(state: bool | None) -> int:
+    if state is None:
+        return _Response.SERVICE_UNKNOWN
+    return _Response.SERVING if state else _Response.NOT_SERVING

@@ -1,0 +1,27 @@
+"""A fake server and a client for it."""
+
+import fake_server
+import nearfield
+import pytest
+from blocking import BlockingAsyncClient
+
+FAST = nearfield.RetryPolicy(initial_backoff_seconds=0.001, max_backoff_seconds=0.002)
+
+
+@pytest.fixture
+def fake():
+    return fake_server.FakeServer()
+
+
+@pytest.fixture
+def target(fake):
+    server, target = fake_server.start(fake)
+    yield target
+    server.stop(0).wait()
+
+
+@pytest.fixture(params=[nearfield.Client, BlockingAsyncClient], ids=["sync", "async"])
+def client(request, target):
+    """Both clients: every test that asks for this one runs twice."""
+    with request.param(target, retry=FAST, timeout=10.0) as client:
+        yield client
