@@ -1,4 +1,4 @@
-"""The server's life: start, warm, serve, drain, stop. Builds the object graph; every other layer is told what to use."""
+"""The server's life: start, warm, serve, drain, stop. Builds the object graph; other layers are told what to use."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class Server:
         self.registry.drain()
         logger.info("draining", extra={"in_progress": self._interceptor.active, "seconds": limit})
         deadline = time.monotonic() + limit
-        while self._interceptor.active and time.monotonic() < deadline:
+        while self._interceptor.active and time.monotonic() < deadline:  # noqa: ASYNC110 - a poll needs no hook in calls
             await asyncio.sleep(_DRAIN_POLL_SECONDS)
         finished = not self._interceptor.active
         # Health watchers and idle connections are all that is left: they are told to go.
@@ -141,13 +141,13 @@ class Server:
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self.target.startswith("unix:"):
             with contextlib.suppress(FileNotFoundError):
-                Path(self.target.removeprefix("unix:")).unlink()
+                Path(self.target.removeprefix("unix:")).unlink()  # noqa: ASYNC240 - one system call at the end
         logger.info("stopped", extra={"cut_off": 0 if finished else self._interceptor.active})
         return finished
 
-    def _readiness(self) -> tuple[bool, dict[str, bool]]:
-        states = dict(self._health.states())
-        return states[""], states
+    def _readiness(self) -> tuple[bool, dict[str, str]]:
+        states = self._health.states()
+        return states[""], {name or "server": "SERVING" if state else "NOT_SERVING" for name, state in states.items()}
 
 
 def _folder(path: str) -> Path:

@@ -5,6 +5,8 @@ import threading
 
 import nearfield
 
+FAST = nearfield.RetryPolicy(initial_backoff_seconds=0.001, max_backoff_seconds=0.002)
+
 _END = object()
 
 

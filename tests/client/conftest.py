@@ -1,11 +1,10 @@
 """A fake server and a client for it."""
 
 import fake_server
-import nearfield
 import pytest
-from blocking import BlockingAsyncClient
+from blocking import FAST, BlockingAsyncClient
 
-FAST = nearfield.RetryPolicy(initial_backoff_seconds=0.001, max_backoff_seconds=0.002)
+import nearfield
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import numpy as np
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
+
 from nearfield.v1 import embed_pb2, embed_pb2_grpc, model_pb2, model_pb2_grpc, types_pb2
 
 WIDTH = 4

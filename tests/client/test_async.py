@@ -6,9 +6,10 @@ import itertools
 import threading
 
 import grpc
-import nearfield
 import pytest
 from fake_server import make_status
+
+import nearfield
 
 
 def our_tasks():

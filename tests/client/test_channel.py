@@ -6,9 +6,10 @@ import subprocess
 
 import fake_server
 import grpc
-import nearfield
 import pytest
-from conftest import FAST
+from blocking import FAST
+
+import nearfield
 from nearfield._channel import make_settings
 
 

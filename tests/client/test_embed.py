@@ -2,10 +2,11 @@
 
 import threading
 
-import nearfield
 import numpy as np
 import pytest
 from fake_server import WIDTH
+
+import nearfield
 
 
 def texts_of(count):

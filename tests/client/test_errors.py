@@ -4,10 +4,11 @@ import pickle
 import socket
 
 import grpc
-import nearfield
 import pytest
-from conftest import FAST
+from blocking import FAST
 from fake_server import make_status, reason, retry_info, violation
+
+import nearfield
 from nearfield import _errors
 from nearfield._retry import next_delay
 

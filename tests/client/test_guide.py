@@ -3,8 +3,9 @@
 import re
 from pathlib import Path
 
-import nearfield
 import pytest
+
+import nearfield
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "client.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)

@@ -1,10 +1,11 @@
 """The other calls: similarity, tokens, models, health."""
 
 import grpc
-import nearfield
 import numpy as np
 import pytest
 from fake_server import make_status
+
+import nearfield
 
 
 def test_similarity(client, fake):

@@ -4,9 +4,10 @@ import itertools
 import threading
 
 import grpc
-import nearfield
 import pytest
 from fake_server import make_status, retry_info
+
+import nearfield
 
 UNAVAILABLE = make_status(grpc.StatusCode.UNAVAILABLE, "loading", retry_info(0.001))
 

@@ -1,9 +1,10 @@
 """The rules of a stream, without a server: packing, credit, resending, order."""
 
 import grpc
-import nearfield
 import pytest
 from fake_server import FakeServer, make_status, reason, retry_info
+
+import nearfield
 from nearfield import _errors
 from nearfield._split import Budget
 from nearfield._stream import StreamPlan, StreamState

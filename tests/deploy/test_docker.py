@@ -102,7 +102,8 @@ def test_the_image_serves_from_a_read_only_root_and_stops_on_sigterm(builder, co
         assert any(code == 0 for code, _ in tries), ended(server)
         http = f"http://127.0.0.1:{http_port}/healthz"
         assert finished(run("python", "/opt/nearfield/healthcheck.py", f"--http={http}")) == (0, f"{http}: HTTP 200\n")
-        code, text = finished(run("nearfield", "embed", f"--target=127.0.0.1:{grpc_port}", "hello"))
+        embed = f"echo hello | nearfield embed --out - --target 127.0.0.1:{grpc_port}"
+        code, text = finished(run("sh", "-c", embed))
         assert code == 0, text
         server.send_signal(signal.SIGTERM)
         assert server.wait(timeout=35) == 0

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+
 from nearfield_server.export import verify
 
 ROOT = Path(__file__).resolve().parents[2]

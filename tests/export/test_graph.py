@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny import tiny_weights
+
 from nearfield_server.export import forward, verify
 from nearfield_server.export.graph import Float32, build_graph
 from nearfield_server.export.rowwise import RowwiseInt8, smoothing_factors
-from tiny import tiny_weights
 
 WEIGHTS = tiny_weights(seed=7)
 TEXTS = [[int(i) for i in np.random.default_rng(n).integers(1, 90, n)] for n in (1, 2, 3, 7, 8, 16, 17, 31, 5, 24)]

@@ -2,10 +2,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from tiny import tiny_weights
+
 from nearfield_server.export import forward
 from nearfield_server.export.graph import Site
 from nearfield_server.export.rowwise import quantize_columns, quantize_rows, smoothing_factors
-from tiny import tiny_weights
 
 MATRICES = arrays(np.float32, (7, 5), elements=st.floats(-100, 100, width=32))
 

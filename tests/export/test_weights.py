@@ -1,9 +1,10 @@
 import pytest
+from tiny import tiny_tensors, write_tiny
+
 from nearfield_server.export import builtin
 from nearfield_server.export.errors import ExportError, SourceError
 from nearfield_server.export.manifest import write_folder
 from nearfield_server.export.weights import load_encoder
-from tiny import tiny_tensors, write_tiny
 
 
 def test_a_missing_tensor_is_named(tmp_path):

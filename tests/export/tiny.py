@@ -5,8 +5,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from nearfield_server.export.weights import load_encoder
 from safetensors.numpy import save_file
+
+from nearfield_server.export.weights import load_encoder
 
 SIZES = {
     "model_type": "bert",

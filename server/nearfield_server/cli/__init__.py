@@ -11,8 +11,8 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line with `arguments` (the process's own by default); give the exit code."""
     try:
+        import rich  # noqa: F401, PLC0415
         import typer  # noqa: F401, PLC0415
-        import rich  # noqa: F401, I001, PLC0415
     except ModuleNotFoundError as error:
         print(  # noqa: T201
             f'error: the nearfield command needs {error.name}, which is not installed: pip install "nearfield[cpu]"'

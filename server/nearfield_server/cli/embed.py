@@ -34,28 +34,30 @@ def embed(
         str,
         typer.Option("--out", "-o", help="Vectors: .npy, .parquet or .jsonl; - is JSON lines to stdout."),
     ] = ...,  # type: ignore[assignment]  # typer's word for "required"
-    model: Annotated[
-        str, typer.Option(help="Model; with --local also NAME=PATH.", rich_help_panel=_VECTORS)
-    ] = "",
+    model: Annotated[str, typer.Option(help="Model; with --local also NAME=PATH.", rich_help_panel=_VECTORS)] = "",
     input_type: Annotated[
-        InputType | None, typer.Option(help="What the texts are for: chooses the model's prompt.", rich_help_panel=_VECTORS)
+        InputType | None,
+        typer.Option(help="What the texts are for: chooses the model's prompt.", rich_help_panel=_VECTORS),
     ] = None,
     prompt_name: Annotated[
         str, typer.Option(help="One of the model's prompts by name.", rich_help_panel=_VECTORS)
     ] = "",
     truncate: Annotated[
-        Truncate, typer.Option(help="Where texts over the model's length are cut; none refuses them.", rich_help_panel=_VECTORS)
+        Truncate,
+        typer.Option(help="Where texts over the model's length are cut; none refuses them.", rich_help_panel=_VECTORS),
     ] = Truncate("end"),
     dimensions: Annotated[
         int | None, typer.Option(min=1, help="Keep the first DIMENSIONS components.", rich_help_panel=_VECTORS)
     ] = None,
     normalize: Annotated[
         bool | None,
-        typer.Option("--normalize/--no-normalize", help="Unit length; unset, as the model does.", rich_help_panel=_VECTORS),
+        typer.Option(
+            "--normalize/--no-normalize", help="Unit length; unset, as the model does.", rich_help_panel=_VECTORS
+        ),
     ] = None,
-    output_dtype: Annotated[
-        DType, typer.Option(help="Element type of the vectors.", rich_help_panel=_VECTORS)
-    ] = DType("float32"),
+    output_dtype: Annotated[DType, typer.Option(help="Element type of the vectors.", rich_help_panel=_VECTORS)] = DType(
+        "float32"
+    ),
     special_tokens_as_text: Annotated[
         bool,
         typer.Option("--special-tokens-as-text", help="Take a typed [SEP] as plain text.", rich_help_panel=_VECTORS),
@@ -64,29 +66,35 @@ def embed(
         str, typer.Option(help="Field or column that holds the text.", rich_help_panel=_INPUT)
     ] = "text",
     format_: Annotated[
-        Format | None, typer.Option("--format", help="Format of the input, where the suffix doesn't say.", rich_help_panel=_INPUT)
+        Format | None,
+        typer.Option("--format", help="Format of the input, where the suffix doesn't say.", rich_help_panel=_INPUT),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Stop after LIMIT rows of the input.", rich_help_panel=_INPUT)
     ] = None,
     on_error: Annotated[
-        OnError, typer.Option(help="A bad row ends the run, or is left out and listed in OUT.errors.jsonl.", rich_help_panel=_INPUT)
+        OnError,
+        typer.Option(
+            help="A bad row ends the run, or is left out and listed in OUT.errors.jsonl.", rich_help_panel=_INPUT
+        ),
     ] = OnError("fail"),
-    id_field: Annotated[
-        str, typer.Option(help="Carry this field over, as `id`.", rich_help_panel=_OUTPUT)
-    ] = "",
+    id_field: Annotated[str, typer.Option(help="Carry this field over, as `id`.", rich_help_panel=_OUTPUT)] = "",
     keep: Annotated[
         list[str] | None,
         typer.Option(metavar="COL,...", help="Carry these fields over; * is all columns.", rich_help_panel=_OUTPUT),
     ] = None,
-    encoding: Annotated[
-        Encoding, typer.Option(help="How .jsonl holds vectors.", rich_help_panel=_OUTPUT)
-    ] = Encoding("floats"),
+    encoding: Annotated[Encoding, typer.Option(help="How .jsonl holds vectors.", rich_help_panel=_OUTPUT)] = Encoding(
+        "floats"
+    ),
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace OUT, and an unfinished run of something else.", rich_help_panel=_OUTPUT)
+        bool,
+        typer.Option(
+            "--overwrite", help="Replace OUT, and an unfinished run of something else.", rich_help_panel=_OUTPUT
+        ),
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume/--no-resume", help="Go on with an unfinished run, or drop it.", rich_help_panel=_RUN)
+        bool,
+        typer.Option("--resume/--no-resume", help="Go on with an unfinished run, or drop it.", rich_help_panel=_RUN),
     ] = True,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Texts in one message to the server.", rich_help_panel=_RUN)

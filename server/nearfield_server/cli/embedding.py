@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from nearfield_server.cli.connect import Connection, connected, local_models
+from nearfield_server.cli.connect import connected, local_models
 from nearfield_server.cli.failures import CliError, Exit, describe, fail
 from nearfield_server.cli.files.job import Embedder, Job, Sink, run
 from nearfield_server.cli.files.journal import Counts, identity_of

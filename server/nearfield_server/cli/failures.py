@@ -102,7 +102,9 @@ def describe(error: Exception) -> tuple[str, Exit]:
         return server_said(error), Exit.FAILED
     server = sys.modules.get("nearfield_server.errors")
     if server is not None and isinstance(error, server.NearfieldError):
-        return error.message, Exit.WRONG if isinstance(error, (server.ConfigError, server.ModelLoadFailure)) else Exit.FAILED
+        return error.message, Exit.WRONG if isinstance(
+            error, (server.ConfigError, server.ModelLoadFailure)
+        ) else Exit.FAILED
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}", Exit.FAILED

@@ -82,7 +82,9 @@ class Progress:
             from rich.progress import Progress as RichProgress  # noqa: PLC0415
 
             console = Console(file=self._stream)
-            bar = RichProgress(BarColumn(), TextColumn("{task.description}", markup=False), console=console, transient=True)
+            bar = RichProgress(
+                BarColumn(), TextColumn("{task.description}", markup=False), console=console, transient=True
+            )
             bar.start()
             self._bar = bar, bar.add_task(line, total=1.0 if part is not None else None)
         bar, task = self._bar

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from nearfield_server.encoder.manifest import Manifest, read_manifest
 from nearfield_server.errors import ModelLoadFailure
@@ -52,14 +52,14 @@ class ModelFolder:
             chosen = [mode] if isinstance(mode, str) else list(mode)
             if len(chosen) == 1 and chosen[0] in names:
                 return names[chosen[0]]
-            self.fail("1_Pooling/config.json", f"pooling {mode} isn't offered; known: {', '.join(names)}")
+            raise self.failure("1_Pooling/config.json", f"pooling {mode} isn't offered; known: {', '.join(names)}")
         switched_on = [
             key for key, value in self.pooling_config.items() if key.startswith("pooling_mode_") and value is True
         ]
         if len(switched_on) == 1 and switched_on[0] in _POOLING_KEYS:
             return _POOLING_KEYS[switched_on[0]]
         if switched_on:
-            self.fail(
+            raise self.failure(
                 "1_Pooling/config.json",
                 f"{' with '.join(switched_on)} isn't offered; known: {', '.join(_POOLING_KEYS)}",
             )
@@ -91,7 +91,7 @@ class ModelFolder:
         if isinstance(positions, int) and positions > 0:
             offset = self.config.get("pad_token_id", 1) + 1 if self.config.get("model_type") in _OFFSET_POSITIONS else 0
             return positions - int(offset)
-        self.fail("nearfield.yaml", "no file tells the longest input: add `max_tokens: N`")
+        raise self.failure("nearfield.yaml", "no file tells the longest input: add `max_tokens: N`")
 
     def verify(self) -> str:
         """Check every hash of the manifest; give the SHA-256 of the model file. Raises `ModelLoadFailure`."""
@@ -99,16 +99,17 @@ class ModelFolder:
         for name, expected in self.manifest.sha256.items():
             path = self.path / name
             if not path.is_file():
-                self.fail(name, "the manifest gives its SHA-256, but the file is missing")
+                raise self.failure(name, "the manifest gives its SHA-256, but the file is missing")
             found = hashes.get(path) or file_sha256(path)
             if found != expected:
-                self.fail(name, f"SHA-256 is {found[:12]}…, the manifest says {expected[:12]}…: damaged or replaced")
+                raise self.failure(
+                    name, f"SHA-256 is {found[:12]}…, the manifest says {expected[:12]}…: damaged or replaced"
+                )
         return hashes[self.model_file]
 
-    def fail(self, file: str, problem: str) -> NoReturn:
-        """Raise `ModelLoadFailure` that blames `file`."""
-        msg = f"{self.path / file}: {problem}"
-        raise ModelLoadFailure(msg)
+    def failure(self, file: str, problem: str) -> ModelLoadFailure:
+        """Make the error that blames `file`."""
+        return ModelLoadFailure(f"{self.path / file}: {problem}")
 
     @staticmethod
     def _kind(module: dict[str, Any]) -> str:
@@ -138,7 +139,7 @@ def open_folder(path: Path) -> ModelFolder:
     for file in (folder.model_file, folder.tokenizer_file):
         _within(path, str(file.relative_to(path)))
         if not file.is_file():
-            folder.fail(str(file.relative_to(path)), "no such file")
+            raise folder.failure(str(file.relative_to(path)), "no such file")
     return folder
 
 

@@ -52,16 +52,18 @@ def resolve(name: str, folder: ModelFolder, sha256: str, tokenizer: Tokenizer, g
             line in nearfield.yaml would.
     """
     if unknown := {one.name for one in graph.inputs} - _INPUTS:
-        folder.fail("", f"the graph needs inputs that texts don't give: {', '.join(sorted(unknown))}")
+        raise folder.failure("", f"the graph needs inputs that texts don't give: {', '.join(sorted(unknown))}")
     output, kind = _choose_output(folder, graph)
     manifest = folder.manifest
     pooling = folder.pooling
     if pooling is None and kind is OutputKind.TOKENS:
         choices = ", ".join(one.value for one in Pooling)
-        folder.fail("nearfield.yaml", f"no file tells the pooling: add `pooling: …`, one of {choices}")
+        raise folder.failure("nearfield.yaml", f"no file tells the pooling: add `pooling: …`, one of {choices}")
     if folder.other_modules and kind is OutputKind.TOKENS:
         kinds = ", ".join(folder.other_modules)
-        folder.fail("modules.json", f"{kinds} after pooling isn't run here: export the graph with a pooled output")
+        raise folder.failure(
+            "modules.json", f"{kinds} after pooling isn't run here: export the graph with a pooled output"
+        )
     dimensions = _dimensions(folder, output)
     # An export of a sentence-transformers pipeline holds all its modules, the last one included.
     in_graph = kind is OutputKind.POOLED and folder.normalize and not manifest.output.name
@@ -73,7 +75,9 @@ def resolve(name: str, folder: ModelFolder, sha256: str, tokenizer: Tokenizer, g
         else st_config.get("default_prompt_name")
     )
     if default_prompt and default_prompt not in prompts:
-        folder.fail("config_sentence_transformers.json", f"default_prompt_name {default_prompt} isn't among prompts")
+        raise folder.failure(
+            "config_sentence_transformers.json", f"default_prompt_name {default_prompt} isn't among prompts"
+        )
     return ModelSpec(
         name=name,
         version=sha256[:12],
@@ -107,7 +111,9 @@ def _choose_output(folder: ModelFolder, graph: GraphSignature) -> tuple[TensorIn
     listed = ", ".join(f"{one.name} {list(one.shape)}" for one in graph.outputs)
     if wanted.name:
         if wanted.name not in by_name:
-            folder.fail("nearfield.yaml", f"output.name: the graph has no output {wanted.name}; it has: {listed}")
+            raise folder.failure(
+                "nearfield.yaml", f"output.name: the graph has no output {wanted.name}; it has: {listed}"
+            )
         chosen = by_name[wanted.name]
         return chosen, wanted.kind or _RANKS[len(chosen.shape)]
     for names in (_TOKEN_OUTPUTS, _POOLED_OUTPUTS):
@@ -119,14 +125,16 @@ def _choose_output(folder: ModelFolder, graph: GraphSignature) -> tuple[TensorIn
         found = [one for one in by_name.values() if len(one.shape) == rank]
         if len(found) == 1:
             return found[0], _RANKS[rank]
-    folder.fail("nearfield.yaml", f"which output holds the vectors? add `output: {{name: …}}`; there are: {listed}")
+    raise folder.failure(
+        "nearfield.yaml", f"which output holds the vectors? add `output: {{name: …}}`; there are: {listed}"
+    )
 
 
 def _dimensions(folder: ModelFolder, output: TensorInfo) -> int:
     stated = folder.manifest.dimensions
     in_graph = output.shape[-1]
     if stated is not None and in_graph is not None and stated != in_graph:
-        folder.fail("nearfield.yaml", f"dimensions: {stated}, but the graph gives {in_graph}")
+        raise folder.failure("nearfield.yaml", f"dimensions: {stated}, but the graph gives {in_graph}")
     for value in (
         stated,
         in_graph,
@@ -135,7 +143,7 @@ def _dimensions(folder: ModelFolder, output: TensorInfo) -> int:
     ):
         if isinstance(value, int) and value > 0:
             return value
-    folder.fail("nearfield.yaml", "no file tells the width of the vectors: add `dimensions: N`")
+    raise folder.failure("nearfield.yaml", "no file tells the width of the vectors: add `dimensions: N`")
 
 
 def _vocab_size(folder: ModelFolder, tokenizer: Tokenizer) -> int:

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
-from nearfield.v1 import embed_pb2, types_pb2
 
+from nearfield.v1 import embed_pb2, types_pb2
 from nearfield_server.errors import InvalidInput, TextTooLong
 from nearfield_server.rpc.enums import DTYPES, INPUT_TYPES, METRICS, PRIORITIES, TRUNCATES
 from nearfield_server.types import (

@@ -6,7 +6,6 @@ import time
 from typing import Any
 
 from nearfield.v1 import embed_pb2, embed_pb2_grpc
-
 from nearfield_server.core.embedder import Embedder, SimilarityCall
 from nearfield_server.core.models import ModelRegistry
 from nearfield_server.errors import InvalidInput

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from nearfield.v1 import embed_pb2, model_pb2, types_pb2
+from typing import Any
 
+from nearfield.v1 import embed_pb2, model_pb2, types_pb2
 from nearfield_server.types import DType, InputType, ModelState, Pooling, Priority, SimilarityMetric, Truncate
 
 __all__ = [
@@ -59,5 +60,5 @@ POOLINGS: dict[Pooling, model_pb2.Pooling] = {
     Pooling.LAST_TOKEN: model_pb2.POOLING_LAST_TOKEN,
     Pooling.MAX: model_pb2.POOLING_MAX,
 }
-TO_DTYPE = {value: key for key, value in DTYPES.items()}
-TO_METRIC = {value: key for key, value in METRICS.items()}
+TO_DTYPE: dict[DType, Any] = {value: key for key, value in DTYPES.items()}
+TO_METRIC: dict[SimilarityMetric, Any] = {value: key for key, value in METRICS.items()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -19,10 +19,10 @@ from nearfield_server.errors import ServiceUnknown
 __all__ = ["LIVENESS", "HealthServicer"]
 
 LIVENESS = "liveness"
-_Response = health_pb2.HealthCheckResponse
+_Response: TypeAlias = health_pb2.HealthCheckResponse
 
 
-class HealthServicer(health_pb2_grpc.HealthServicer):
+class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # generated without types
     """Check, List and Watch for services and models."""
 
     def __init__(self, registry: ModelRegistry, services: Sequence[str]) -> None:
@@ -64,7 +64,7 @@ class HealthServicer(health_pb2_grpc.HealthServicer):
                 changed.cancel()
 
 
-def _status(state: bool | None) -> int:
+def _status(state: bool | None) -> Any:
     if state is None:
         return _Response.SERVICE_UNKNOWN
     return _Response.SERVING if state else _Response.NOT_SERVING

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from nearfield.v1 import model_pb2, model_pb2_grpc
-
 from nearfield_server.core.models import ModelRegistry
 from nearfield_server.errors import Draining
 from nearfield_server.rpc import convert, replies

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
-from nearfield.v1 import embed_pb2, model_pb2, types_pb2
 
+from nearfield.v1 import embed_pb2, model_pb2, types_pb2
 from nearfield_server.core.embedder import SimilarityResult
 from nearfield_server.rpc.enums import POOLINGS, STATES, TO_DTYPE, TO_METRIC
 from nearfield_server.types import DType, EmbedResult, Limits, ModelStatus, Quantization, Timings, TokenizedText

@@ -12,8 +12,8 @@ from grpc_channelz.v1 import channelz_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import _async as reflection_aio
 from grpc_reflection.v1alpha import reflection, reflection_pb2
-from nearfield.v1 import embed_pb2, embed_pb2_grpc, model_pb2, model_pb2_grpc
 
+from nearfield.v1 import embed_pb2, embed_pb2_grpc, model_pb2, model_pb2_grpc
 from nearfield_server.errors import ConfigError
 from nearfield_server.rpc.embed import EmbedServicer
 from nearfield_server.rpc.health import HealthServicer

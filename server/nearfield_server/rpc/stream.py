@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from nearfield.v1 import embed_pb2
-
 from nearfield_server.core.embedder import Embedder
 from nearfield_server.core.models import ModelRegistry
 from nearfield_server.core.plan import make_plan

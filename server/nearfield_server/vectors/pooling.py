@@ -25,7 +25,7 @@ def pool(vectors: TokenVectors, mask: Mask, pooling: Pooling) -> FloatRows:
 def _mean(vectors: TokenVectors, mask: Mask) -> FloatRows:
     weights = mask.astype(np.float32)
     summed = np.einsum("bsw,bs->bw", vectors, weights)
-    return summed / weights.sum(axis=1, keepdims=True)
+    return np.asarray(summed / weights.sum(axis=1, keepdims=True), np.float32)
 
 
 def _cls(vectors: TokenVectors, mask: Mask) -> FloatRows:  # noqa: ARG001 - all kinds share a signature
@@ -38,7 +38,7 @@ def _last_token(vectors: TokenVectors, mask: Mask) -> FloatRows:
 
 
 def _max(vectors: TokenVectors, mask: Mask) -> FloatRows:
-    return np.max(vectors, axis=1, where=mask[:, :, None].astype(bool), initial=-np.inf).astype(np.float32)
+    return np.asarray(np.max(vectors, axis=1, where=mask[:, :, None].astype(bool), initial=-np.inf), np.float32)
 
 
 _BY_KIND: dict[Pooling, Callable[[TokenVectors, Mask], FloatRows]] = {

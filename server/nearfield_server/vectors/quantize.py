@@ -56,4 +56,4 @@ def dequantize(values: npt.NDArray[Any], quantization: Quantization) -> FloatRow
 
 
 def _int8(rows: FloatRows, scale: float) -> npt.NDArray[np.int8]:
-    return np.clip(np.rint(rows / np.float32(scale)), -_MAX_INT8, _MAX_INT8).astype(np.int8)
+    return np.asarray(np.clip(np.rint(rows / np.float32(scale)), -_MAX_INT8, _MAX_INT8), np.int8)

@@ -17,8 +17,8 @@ from starlette.routing import Route
 
 __all__ = ["Readiness", "make_app"]
 
-Readiness: TypeAlias = Callable[[], tuple[bool, Mapping[str, str]]]
-"""Gives whether the server takes calls, and a word on the state of each service and model."""
+Readiness: TypeAlias = Callable[[], tuple[bool, Mapping[str, str | bool]]]
+"""Gives whether the server takes calls, and the state of each service and model: a word, or whether it is serving."""
 
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _ENDPOINTS = {
@@ -26,6 +26,7 @@ _ENDPOINTS = {
     "/healthz": "200 when the server takes calls, 503 when not, with the state of each service and model",
     "/livez": "200 as long as the process answers",
 }
+_WORDS = {True: "SERVING", False: "NOT_SERVING"}
 _GZIP_LEVEL = 5
 
 
@@ -43,7 +44,8 @@ def make_app(registry: CollectorRegistry, readiness: Readiness, version: str) ->
 
     async def healthz(_: Request) -> Response:
         ready, services = readiness()
-        content = {"status": "ok" if ready else "unavailable", "services": dict(services)}
+        words = {name: _WORDS[state] if isinstance(state, bool) else state for name, state in services.items()}
+        content = {"status": "ok" if ready else "unavailable", "services": words}
         return JSONResponse(content, 200 if ready else 503, _HEADERS)
 
     async def livez(_: Request) -> Response:

@@ -73,8 +73,7 @@ class HttpServer:
         await self._serving
         self._serving = None
         await self._server.shutdown(sockets=self._sockets)
-        if self._address.path:
-            Path(self._address.path).unlink(missing_ok=True)
+        _clean_up(self._address)
 
 
 def _bind(address: Address) -> tuple[Address, socket.socket]:
@@ -114,6 +113,11 @@ def _bind_unix(address: Address) -> tuple[Address, socket.socket]:
         sock.close()
         raise
     return address, sock
+
+
+def _clean_up(address: Address) -> None:
+    if address.path:
+        Path(address.path).unlink(missing_ok=True)
 
 
 def _answers(path: Path) -> bool:

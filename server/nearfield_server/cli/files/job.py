@@ -75,7 +75,7 @@ class Job:
     skip_bad_rows: bool = False
     limit: int | None = None
     checkpoint_seconds: float = 2.0
-    on_progress: Callable[[int], None] = lambda rows: None
+    on_progress: Callable[[int], None] = lambda _rows: None
     clock: Callable[[], float] = field(default=time.monotonic)
 
 
@@ -88,7 +88,8 @@ def run(job: Job, embedder: Embedder) -> None:
         nearfield.NearfieldError: the server can't go on. In each case the rows before it are settled and safe.
     """
     feed = _Feed(job)
-    stream = embedder.embed_stream(feed, **{**job.options, "ordered": True})
+    options: Any = {**job.options, "ordered": True}
+    stream = embedder.embed_stream(feed, **options)
     safe_at = job.clock()
     try:
         for result in stream:
@@ -122,7 +123,7 @@ class _Feed:
         try:
             for row in islice(rows, None if job.limit is None else max(0, job.limit - done)):
                 if row.text is None and not job.skip_bad_rows:
-                    raise InputError(f"{job.source.name}: {row.problem} (--on-error skip goes on without such rows)")
+                    raise InputError(f"{job.source.name}: {row.problem} (--on-error skip goes on without such rows)")  # noqa: TRY301 - kept for the consumer, as a reader's own error is
                 self._unsettled.append(row)
                 if row.text is not None:
                     yield row.text

@@ -30,7 +30,7 @@ class Lines:
         self._raw: IO[bytes] | None = None
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        """Yield line numbers from 1, and the lines with `\\n` or `\\r\\n` cut off.
+        """Yield line numbers from 1, and the lines with their line ends cut off.
 
         Raises:
             InputError: the file can't be read, isn't gzip though it is named so, or has an endless line.

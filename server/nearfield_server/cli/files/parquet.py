@@ -70,7 +70,9 @@ class ParquetSource:
             texts = batch.column(self._text_field)
             for index in range(batch.num_rows):
                 if number >= skip:
-                    yield self._row(number, texts[index], {name: column[index].as_py() for name, column in kept.items()})
+                    yield self._row(
+                        number, texts[index], {name: column[index].as_py() for name, column in kept.items()}
+                    )
                 number += 1
                 self._read = number
 

@@ -95,9 +95,7 @@ class Partial:
         self._spool = self._locked_spool()
         try:
             found = self._found(overwrite=overwrite) if resume else None
-            if found is None or not self._spool.begin(
-                rows=found.counts.vectors, dtype=found.dtype, width=found.width
-            ):
+            if found is None or not self._spool.begin(rows=found.counts.vectors, dtype=found.dtype, width=found.width):
                 found = None
                 self._spool.begin()
             self.counts = found.counts if found is not None else Counts()
@@ -175,9 +173,7 @@ class Partial:
         """Give the journal for `counts`."""
         identity = self._identity or Identity(0, 0, "")
         spool = self._spool
-        return Journal(
-            identity=identity, options=self._options, counts=counts, dtype=spool.dtype, width=spool.width
-        )
+        return Journal(identity=identity, options=self._options, counts=counts, dtype=spool.dtype, width=spool.width)
 
     def finish(self) -> Journal:
         """Complete the spool, as a .npy file; give its final journal."""

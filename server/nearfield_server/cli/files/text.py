@@ -39,7 +39,7 @@ class _LineSource:
 class TxtSource(_LineSource):
     """Each line is a text, an empty line an empty text: row numbers are line numbers less one."""
 
-    def rows(self, *, skip: int = 0, fields: Sequence[str] = ()) -> Iterator[Row]:
+    def rows(self, *, skip: int = 0, fields: Sequence[str] = ()) -> Iterator[Row]:  # noqa: ARG002 - a text has none
         """Yield a row per line; there are no `fields`."""
         for number, line in islice(self._lines, skip, None):
             text, problem = decoded(number, line)
@@ -179,4 +179,5 @@ def _kind(value: object) -> str:
         return "a boolean"
     if isinstance(value, (int, float)):
         return "a number"
-    return {dict: "an object", list: "a list", str: "a string"}.get(type(value), type(value).__name__)
+    names: dict[type, str] = {dict: "an object", list: "a list", str: "a string"}
+    return names.get(type(value), type(value).__name__)

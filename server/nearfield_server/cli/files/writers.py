@@ -67,7 +67,9 @@ def output_format(out: Path) -> str:
     kind = out.suffix.lower().removeprefix(".")
     if kind not in OUTPUTS:
         known = ", ".join(f".{name}" for name in OUTPUTS)
-        raise CliError(f"{out}: can't tell the format from the suffix; known are {known}, and - for JSON lines to stdout")
+        raise CliError(
+            f"{out}: can't tell the format from the suffix; known are {known}, and - for JSON lines to stdout"
+        )
     return kind
 
 
@@ -106,9 +108,7 @@ def chunks(paths: Paths, journal: Journal, output: Output, source: Source) -> It
         yield Chunk([number for number, _ in pairs], [fields for _, fields in pairs], vectors)
 
 
-def _carried(
-    paths: Paths, journal: Journal, output: Output, source: Source
-) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _carried(paths: Paths, journal: Journal, output: Output, source: Source) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Yield number and fields of each row that has a vector; the source is read again only if fields are wanted."""
     skipped = _skipped(paths)
     next_skipped = next(skipped, None)
@@ -144,9 +144,7 @@ def _write_row_numbers(paths: Paths, journal: Journal, source: Source) -> None:
             file.write(np.asarray(part, dtype="<i8").tobytes())
 
 
-def _convert(
-    kind: str, path: Path, parts: Iterator[Chunk], about: tuple[Journal, Output, Source]
-) -> None:
+def _convert(kind: str, path: Path, parts: Iterator[Chunk], about: tuple[Journal, Output, Source]) -> None:
     journal, output, source = about
     if kind == "parquet":
         from nearfield_server.cli.files.parquet_out import write_parquet  # noqa: PLC0415  loads pyarrow
