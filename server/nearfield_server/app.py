@@ -57,12 +57,18 @@ async def _serve(config: Config) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    starting, stopping = asyncio.ensure_future(server.start()), asyncio.ensure_future(stop.wait())
     try:
-        await server.start()
-        await stop.wait()
+        # A signal while models load must not wait for them.
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+            await stopping
     except BaseException:
         await server.stop(drain_seconds=0.0)
         raise
+    finally:
+        starting.cancel()
     return 0 if await server.stop(config.drain_seconds) else 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,7 @@ _OUT_OF_MEMORY = ("bad_alloc", "failed to allocate", "out of memory")
 
 def available_providers() -> list[str]:
     """Give the execution providers that the installed ONNX Runtime wheel has."""
-    import onnxruntime  # noqa: PLC0415 - costs a quarter of a second, which not every command needs
-
-    return list(onnxruntime.get_available_providers())
+    return list(_onnxruntime().get_available_providers())
 
 
 class OnnxBackend:
@@ -51,9 +50,7 @@ class OnnxBackend:
             ModelLoadFailure: the file is broken, needs custom operators or files from elsewhere, or the device can't be
                 had.
         """
-        import onnxruntime  # noqa: PLC0415 - see available_providers
-
-        onnxruntime.disable_telemetry_events()
+        onnxruntime = _onnxruntime()
         onnxruntime.set_default_logger_severity(_QUIET)
         providers = _providers(device)
         try:
@@ -104,6 +101,15 @@ class OnnxBackend:
     def close(self) -> None:
         """Give the session's memory back."""
         del self._session
+
+
+def _onnxruntime() -> Any:
+    # It sends usage reports by default, the first one perhaps while it is imported: only the variable prevents that.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime  # noqa: PLC0415 - costs a quarter of a second, which not every command needs
+
+    onnxruntime.disable_telemetry_events()
+    return onnxruntime
 
 
 def _providers(device: str) -> list[Any]:

@@ -153,9 +153,6 @@ class Batching(_Section):
     bulk_weight: _Count = Field(
         1, ge=1, le=1000, description="Share of the workers for bulk calls, against interactive_weight; 1 to 1000."
     )
-    age_bound_seconds: _Number = Field(
-        2.0, gt=0.0, le=3600.0, description="Seconds after which a waiting input goes first; over 0 to 3600."
-    )
     hang_seconds: _Number = Field(
         60.0, gt=0.0, le=86400.0, description="Seconds on one batch after which a worker is replaced; over 0 to 86400."
     )

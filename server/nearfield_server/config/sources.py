@@ -17,6 +17,7 @@ CONFIG_VARIABLE = "NEARFIELD_CONFIG"
 """Names the file when no flag does."""
 _NOT_SETTINGS = {CONFIG_VARIABLE, "NEARFIELD_TARGET"}  # the second is the client commands'
 _TESTS = "NEARFIELD_TEST_"
+_FLAGS = {"models": "--model", "batching.workers": "--workers"}
 _MAX_FILE_BYTES = 1 << 20
 
 
@@ -44,7 +45,7 @@ def variable_name(key: str) -> str:
 
 def flag_name(key: str) -> str:
     """Give the flag of a dotted key."""
-    return "--model" if key == "models" else "--" + key.replace("_", "-").replace(".", "-")
+    return _FLAGS.get(key) or "--" + key.replace("_", "-").replace(".", "-")
 
 
 def from_flags(flags: Mapping[str, object]) -> Source:
