@@ -29,6 +29,7 @@ from nearfield_server.rpc.models import ModelServicer
 from nearfield_server.rpc.server import RPCS, SERVICES, GrpcServer, GrpcSettings
 from nearfield_server.rpc.stream import StreamSettings
 from nearfield_server.telemetry import logs
+from nearfield_server.telemetry.loop_lag import watch_event_loop
 from nearfield_server.telemetry.metrics import Metrics
 from nearfield_server.types import Limits, ModelState, Priority
 from nearfield_server.web.app import make_app
@@ -103,6 +104,7 @@ class Server:
         )
         web = make_app(self.metrics.registry, self._readiness, nearfield_server.__version__)
         self._http = HttpServer(web, config.http) if config.http else None
+        self._lag: asyncio.Task[None] | None = None
         self.target = ""
         """Address of gRPC to connect to, known after `start`."""
         self.http = ""
@@ -116,6 +118,7 @@ class Server:
             ModelLoadFailure: the default model can't be served. Other models may fail: they are listed as FAILED.
         """
         started = time.monotonic()
+        self._lag = asyncio.create_task(watch_event_loop(self.metrics), name="nearfield-loop-lag")
         if self._http is not None:
             self.http = await self._http.start()
         self.target = await self._grpc.start()
@@ -144,6 +147,8 @@ class Server:
         await self.registry.close()
         if self._http is not None:
             await self._http.stop()
+        if self._lag is not None:
+            self._lag.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self.target.startswith("unix:"):
             with contextlib.suppress(FileNotFoundError):

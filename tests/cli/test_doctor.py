@@ -140,6 +140,7 @@ def test_a_port_served_by_another_grpc_server(settings, grpc_server):
     assert found(settings(listen=grpc_server("other")), "listen").status == "fail"
 
 
+@pytest.mark.slow
 def test_unix_sockets(settings, tmp_path, monkeypatch, no_patience):
     monkeypatch.chdir(tmp_path)
     assert found(settings(listen="unix:a.sock"), "listen").found == "free"

@@ -147,6 +147,13 @@ def test_unknown_variables(name, part):
     assert part in message
 
 
+@pytest.mark.parametrize("text", ["a", "[a]", "{a: b", "{1: b}", "{a: b, a: c}"])
+def test_models_in_the_environment_must_be_a_mapping(text):
+    message = problem(environ={"NEARFIELD_MODELS": text})
+    assert message.startswith("models: ")
+    assert message.endswith('it takes a mapping such as {"name": "folder"} (environment NEARFIELD_MODELS)')
+
+
 def test_variables_that_are_no_settings_of_the_server():
     environ = {"NEARFIELD_TARGET": "x", "NEARFIELD_TEST_QDRANT_URL": "x", "nearfield_listen": "x", "NEARFIELDX": "x"}
     assert load({}, environ, None).config == Config()

@@ -13,7 +13,7 @@ from nearfield_server.batching.queue import Job
 from nearfield_server.batching.ticket import Ticket
 from nearfield_server.core.models import ModelRegistry, ReadyModel
 from nearfield_server.core.plan import Plan, make_plan, prompt_of
-from nearfield_server.errors import BackendFailure, DeadlineExceeded, Draining, InvalidInput, Overloaded
+from nearfield_server.errors import BackendFailure, DeadlineExceeded, InvalidInput, Overloaded
 from nearfield_server.types import (
     EmbedCall,
     EmbedResult,
@@ -84,7 +84,7 @@ class Embedder:
             progress = _Progress()
             self._threads.submit(self._prepare, ticket, model, call, plan, progress)
             job = await ticket.result()
-        except (Overloaded, DeadlineExceeded, Draining) as error:
+        except (Overloaded, DeadlineExceeded) as error:
             model.metrics.rejected(error.metadata.get("limited_by", error.reason.lower()))
             raise
         result = await self._finish(model, call, plan, job, progress)

@@ -97,11 +97,15 @@ class ModelRegistry:
             Draining: the server stops.
         """
         status = self.status(name)
+        metrics = self._metrics.for_model(status.name)
         if self.draining:
+            metrics.rejected("draining")
             raise Draining("the server is stopping: ask another replica", retry_after_seconds=_RETRY_SECONDS)
+        ready = self._ready.get(status.name)
+        if ready is None:
+            metrics.rejected("not_ready")
         if status.state is ModelState.FAILED:
             raise ModelNotReady("the model could not be loaded: see ListModels", retry_after_seconds=30.0)
-        ready = self._ready.get(status.name)
         if ready is None:
             raise ModelNotReady("the model is loading", retry_after_seconds=_RETRY_SECONDS)
         return ready
