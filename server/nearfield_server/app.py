@@ -7,6 +7,7 @@ import contextlib
 import logging
 import signal
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from nearfield_server.config.settings import BUILTIN, Config
 from nearfield_server.core.embedder import Embedder
 from nearfield_server.core.models import ModelRegistry, ServingSettings
 from nearfield_server.encoder.builtin import builtin_folder
-from nearfield_server.encoder.loader import load
+from nearfield_server.encoder.loader import LoadedEncoder, load
 from nearfield_server.errors import ModelLoadFailure
 from nearfield_server.rpc.embed import EmbedServicer
 from nearfield_server.rpc.health import HealthServicer
@@ -76,15 +77,18 @@ async def _serve(config: Config) -> int:
 class Server:
     """One server: gRPC and HTTP ports over the models of a configuration."""
 
-    def __init__(self, config: Config) -> None:
-        """Build everything; nothing is read, started or listened on before `start`. Call it on the event loop."""
+    def __init__(self, config: Config, load_model: Callable[[str, Path], LoadedEncoder] | None = None) -> None:
+        """Build everything; nothing is read, started or listened on before `start`. Call it on the event loop.
+
+        `load_model` takes the place of `encoder.loader.load`: another backend, or a fake one.
+        """
         self._config = config
         cores = effective_cpu_count()
         self.metrics = Metrics(RPCS, version=nearfield_server.__version__, effective_threads=cores)
         self.registry = ModelRegistry(
             _serving(config, config.batching.workers or cores),
             self.metrics,
-            partial(load, device=config.device),
+            load_model or partial(load, device=config.device),
             default=config.default_model,
         )
         self._threads = ThreadPoolExecutor(config.tokenizer_threads or cores, thread_name_prefix="nearfield-tokenize")

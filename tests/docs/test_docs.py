@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from google.protobuf import json_format
 
 from nearfield.v1 import embed_pb2, model_pb2
 from nearfield_server import errors
+from nearfield_server.cli.main import app
 from nearfield_server.encoder.manifest import read_manifest
 
 ROOT = Path(__file__).parents[2]
@@ -78,3 +80,12 @@ def test_the_manifest_of_the_models_page_is_read(tmp_path):
     (text,) = blocks(ROOT / "docs" / "models.md", "yaml")
     (tmp_path / "nearfield.yaml").write_text(text.replace("0554d11f0489…", "ab" * 32), "utf-8")
     assert read_manifest(tmp_path).max_tokens == 256
+
+
+def test_every_option_of_every_command_is_on_the_page():
+    page = (ROOT / "docs" / "cli.md").read_text("utf-8")
+    for name, command in typer.main.get_command(app).commands.items():
+        assert f"## `nearfield {name}`" in page
+        for parameter in command.params:
+            for option in (*parameter.opts, *parameter.secondary_opts):
+                assert not option.startswith("--") or option == "--help" or option in page, f"{name} {option}"

@@ -5,7 +5,8 @@ Rules:
 1. Truncation is done here, on ids, as the reference does it; the file's own truncation and padding are switched off.
    (all-MiniLM-L6-v2's tokenizer.json truncates and pads to 128, its sentence-transformers configuration says 256.)
 2. No more of a long text is tokenised than its limit needs: tokenising is the cheapest attack on an embedding server.
-   A prefix that ends at white space gives the same first tokens as the whole text, since tokenizers split there first.
+   A part that ends at a blank gives the same tokens as the whole text, since tokenizers split there first. Other white
+   space won't do: BERT's tokenizer drops form feeds, for one, and joins the words on both sides.
 3. Only batch methods of the library are called: its single `encode` holds the GIL throughout.
 """
 
@@ -25,8 +26,10 @@ __all__ = ["TextTokenizer"]
 # Characters to try first, per token of the limit: prose has about 4.5, so one try is enough for most texts.
 _CHARACTERS_PER_TOKEN = 8
 _GROWTH = 4
-# Where a part of a text doesn't end at white space, its last tokens may differ from those of the whole text.
-_UNSURE_TOKENS = 64
+_BLANKS = " \n\t\r"
+# Where a part of a text doesn't end at a blank, its last tokens may differ from those of the whole text: WordPiece makes
+# up to 100 tokens of a word of 100 characters, but one unknown token of a longer word.
+_UNSURE_TOKENS = 128
 
 
 class TextTokenizer:
@@ -161,8 +164,8 @@ def _part(text: str, characters: int, truncate: Truncate) -> tuple[str, int]:
         return text, 0
     if truncate is Truncate.START:
         part = text[len(text) - characters :]
-        at = next((index for index, one in enumerate(part) if one.isspace()), -1)
+        at = min((found for one in _BLANKS if (found := part.find(one)) >= 0), default=-1)
         return (part[at:], 0) if at >= 0 else (part, _UNSURE_TOKENS)
     part = text[:characters]
-    at = next((index for index in range(len(part) - 1, 0, -1) if part[index].isspace()), -1)
+    at = max(part.rfind(one) for one in _BLANKS)
     return (part[:at], 0) if at > 0 else (part, _UNSURE_TOKENS)

@@ -81,7 +81,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                     with self._counted(rpc, streaming=False):
                         reply = await behavior(_decoded(request), context)
                 except grpc.aio.AbortError:
-                    outcome.code = context.code()  # a ready-made servicer (reflection, channelz) chose it
+                    outcome.ended(context.code())  # a ready-made servicer (reflection, channelz) chose it
                     raise
                 except Exception as error:  # noqa: BLE001 - every error gets its status here
                     await outcome.abort(error)
@@ -104,7 +104,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                         else:
                             await behavior(request, context)
                 except grpc.aio.AbortError:
-                    outcome.code = context.code()  # a ready-made servicer (reflection, channelz) chose it
+                    outcome.ended(context.code())  # a ready-made servicer (reflection, channelz) chose it
                     raise
                 except Exception as error:  # noqa: BLE001 - every error gets its status here
                     await outcome.abort(error)
@@ -117,15 +117,19 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     @contextmanager
     def _observed(self, rpc: str, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         started = time.monotonic()
-        outcome = _Outcome(context)
+
+        def record(code: grpc.StatusCode) -> None:
+            seconds = time.monotonic() - started
+            self._metrics.request_done(rpc, code.name, seconds)
+            logger.debug("call", extra={"rpc": rpc, "status": code.name, "seconds": round(seconds, 6)})
+
+        outcome = _Outcome(context, record)
         token = request_id.set(outcome.request_id)
         self._metrics.request_started(rpc)
         try:
             yield outcome
         finally:
-            seconds = time.monotonic() - started
-            self._metrics.request_done(rpc, outcome.code.name, seconds)
-            logger.debug("call", extra={"rpc": rpc, "status": outcome.code.name, "seconds": round(seconds, 6)})
+            outcome.ended(grpc.StatusCode.UNKNOWN)
             request_id.reset(token)
 
     @contextmanager
@@ -146,24 +150,31 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
 
 class _Outcome:
-    """How one call ends."""
+    """How one call ends; recorded once."""
 
-    def __init__(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    def __init__(self, context: grpc.aio.ServicerContext[Any, Any], record: Callable[[grpc.StatusCode], None]) -> None:
         self._context = context
-        self.code = grpc.StatusCode.UNKNOWN
+        self._record: Callable[[grpc.StatusCode], None] | None = record
         given = next((value for key, value in context.invocation_metadata() or () if key == "x-request-id"), "")
         valid = isinstance(given, str) and _REQUEST_ID.fullmatch(given)
         self.request_id = str(given) if valid else uuid.uuid4().hex
 
+    def ended(self, code: grpc.StatusCode) -> None:
+        if self._record is not None:
+            self._record(code)
+            self._record = None
+
     def finish(self) -> None:
-        self.code = grpc.StatusCode.OK
+        self.ended(grpc.StatusCode.OK)
         self._context.set_trailing_metadata((("x-request-id", self.request_id),))
 
     async def abort(self, error: BaseException) -> NoReturn:
         status = to_status(error)
-        self.code = _CODES[status.code]
+        code = _CODES[status.code]
+        # Before it is sent: to a client that doesn't read, sending takes as long as the client likes.
+        self.ended(code)
         metadata = (("x-request-id", self.request_id), *trailers(error, status))
-        await self._context.abort(self.code, status.message, metadata)
+        await self._context.abort(code, status.message, metadata)
         raise AssertionError  # abort always raises
 
     async def cancelled(self, error: asyncio.CancelledError) -> NoReturn:
@@ -173,7 +184,7 @@ class _Outcome:
             await self.abort(RuntimeError("a handler raised CancelledError of its own"))
         left = self._context.time_remaining()
         expired = left is not None and left <= 0
-        self.code = grpc.StatusCode.DEADLINE_EXCEEDED if expired else grpc.StatusCode.CANCELLED
+        self.ended(grpc.StatusCode.DEADLINE_EXCEEDED if expired else grpc.StatusCode.CANCELLED)
         raise error
 
 

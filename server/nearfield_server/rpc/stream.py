@@ -5,11 +5,15 @@
 A credit is one input. The reader takes a message's credits before it reads the next message, and the writer gives them
 back when the reply was handed to the transport. So a stream holds at most `window_inputs` inputs and one message more,
 whether the model, the network or the client is what is slow: that is felt by the sender as gRPC flow control.
+
+A stream that stands still is closed: when the client sends nothing while nothing is unanswered, and when it doesn't
+read a reply. Time that the server takes for an answer doesn't count.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +37,7 @@ _Reply = embed_pb2.EmbedStreamResponse
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamSettings:
-    """`window_inputs`: unanswered inputs per stream. `idle_seconds`: how long either side may stand still."""
+    """`window_inputs`: unanswered inputs per stream. `idle_seconds`: how long the client may stand still."""
 
     window_inputs: int
     idle_seconds: float
@@ -60,6 +64,7 @@ class EmbedStream:
         self._credit_back = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._deadline: float | None = None
+        self._active_at = time.monotonic()
         self._options = EmbedOptions(priority=Priority.BULK)
         # Ordered streams put the tasks themselves in line, the others what is done, in the order of its completion.
         self._ordered = False
@@ -69,46 +74,38 @@ class EmbedStream:
         """Answer every message of `requests`; raise what ends the whole stream when all that was read is answered."""
         self._deadline = deadline
         reader = asyncio.ensure_future(self._read(requests))
-        drain = asyncio.ensure_future(self._draining())
+        drain, idle = asyncio.ensure_future(self._draining()), asyncio.ensure_future(self._idling())
         reader.add_done_callback(lambda _: self._end_of_input())
-        drain.add_done_callback(lambda _: reader.cancel())
+        for end in (drain, idle):
+            end.add_done_callback(lambda _: reader.cancel())
         try:
             while (entry := await self._line.get()) is not None:
                 done = await entry if isinstance(entry, asyncio.Future) else entry
                 await self._write(context, done)
             if reader.cancelled():
+                if idle.done():
+                    msg = f"no message for {self._settings.idle_seconds} s: the stream is closed"
+                    raise DeadlineExceeded(msg)
                 raise Draining(
                     "the server is stopping: send what is unanswered to another replica", retry_after_seconds=1.0
                 )
             reader.result()
         finally:
-            for task in (reader, drain, *self._tasks):
+            for task in (reader, drain, idle, *self._tasks):
                 task.cancel()
 
     async def _read(self, requests: AsyncIterator[Any]) -> None:
         first = True
-        async for message in self._patiently(requests):
+        async for message in requests:
+            self._active_at = time.monotonic()
             if first:
                 self._start(message)
-                if message.HasField("options") and not message.inputs and not message.id:
+                if message.HasField("options") and not message.inputs:
                     first = False
                     continue
             await self._take_credit(credit := min(max(1, len(message.inputs)), self._settings.window_inputs))
             self._dispatch(message, credit, late_options=not first and message.HasField("options"))
             first = False
-
-    async def _patiently(self, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
-        iterator = aiter(requests)
-        while True:
-            try:
-                async with asyncio.timeout(self._settings.idle_seconds) as patience:
-                    yield await anext(iterator)
-                    patience.reschedule(None)
-            except StopAsyncIteration:
-                return
-            except TimeoutError:
-                msg = f"no message for {self._settings.idle_seconds} s: the stream is closed"
-                raise DeadlineExceeded(msg) from None
 
     def _start(self, message: Any) -> None:
         """Take the stream's options from its first message; what is wrong in them ends the stream."""
@@ -177,6 +174,7 @@ class EmbedStream:
         except TimeoutError:
             msg = f"no reply was read for {self._settings.idle_seconds} s: the stream is closed"
             raise DeadlineExceeded(msg) from None
+        self._active_at = time.monotonic()
         self._credit += done.credit
         self._credit_back.set()
 
@@ -191,6 +189,12 @@ class EmbedStream:
         closing = asyncio.ensure_future(close())
         self._tasks.add(closing)
         closing.add_done_callback(self._tasks.discard)
+
+    async def _idling(self) -> None:
+        """Return when the client has stood still too long."""
+        seconds = self._settings.idle_seconds
+        while (left := self._active_at + seconds - time.monotonic()) > 0 or self._credit < self._settings.window_inputs:
+            await asyncio.sleep(left if left > 0 else seconds)
 
     async def _draining(self) -> None:
         while not self._registry.draining:
