@@ -39,7 +39,7 @@ def test_a_long_stream_takes_constant_memory(start_server, fake_model):
 @pytest.mark.slow
 def test_a_client_that_never_reads_is_not_read_on_and_then_cut_off(start_server, fake_model, metric):
     load_model, _ = fake_model()
-    server = start_server(load_model, stream={"window_inputs": 8, "idle_seconds": 1.0})
+    server = start_server(load_model, stream={"window_inputs": 8, "idle_seconds": 3.0})
 
     def endless():
         while True:
@@ -53,8 +53,8 @@ def test_a_client_that_never_reads_is_not_read_on_and_then_cut_off(start_server,
         while not metric(server, "nearfield_requests_total", **ended) and time.monotonic() < until:
             time.sleep(0.05)
         assert metric(server, "nearfield_requests_total", **ended) == 1
-        # What was embedded fits into the window and the transport's buffers: 12 kB a vector, some MB.
-        assert metric(server, "nearfield_inputs_total") < 2000
+        # What was embedded fits into the window and the buffers of the transport: 1.5 kB a vector, some MB.
+        assert metric(server, "nearfield_inputs_total") < 10_000
         call.cancel()
 
 

@@ -70,15 +70,15 @@ class Embedder:
         self._models = models
         self._threads = threads
 
-    async def embed(self, call: EmbedCall) -> EmbedResult:
-        """Give the vectors of one call.
+    async def embed(self, call: EmbedCall, *, sent: bool = True) -> EmbedResult:
+        """Give the vectors of one call. `sent`: in a reply, which has a limit.
 
         Raises:
             NearfieldError: any of the tree below it but the two of the start-up; see `errors`.
         """
         started = time.monotonic()
         model = self._models.get(call.options.model)
-        plan = make_plan(model.loaded.spec, call.options, call.inputs, self._models.limits)
+        plan = make_plan(model.loaded.spec, call.options, call.inputs, self._models.limits if sent else None)
         try:
             ticket = model.runner.open(len(call.inputs), call.options.priority, call.deadline)
             progress = _Progress()
@@ -109,9 +109,9 @@ class Embedder:
             raise InvalidInput("sources", f"{rows} x {cols} scores are over {limit} bytes: compare fewer at once")
         # Cosine needs no normalised vectors and the other metrics must see them as the model gives them.
         if call.targets is None:
-            left = right = await self.embed(call.sources)
+            left = right = await self.embed(call.sources, sent=False)
         else:
-            both = [asyncio.ensure_future(self.embed(one)) for one in (call.sources, call.targets)]
+            both = [asyncio.ensure_future(self.embed(one, sent=False)) for one in (call.sources, call.targets)]
             try:
                 left, right = await asyncio.gather(*both)
             finally:

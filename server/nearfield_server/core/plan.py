@@ -40,8 +40,8 @@ class Plan:
     normalize: bool
 
 
-def make_plan(spec: ModelSpec, options: EmbedOptions, inputs: tuple[Input, ...], limits: Limits) -> Plan:
-    """Check `options` against the model and fill in what they leave open.
+def make_plan(spec: ModelSpec, options: EmbedOptions, inputs: tuple[Input, ...], limits: Limits | None) -> Plan:
+    """Check `options` against the model and fill in what they leave open. No `limits`: the vectors aren't sent.
 
     Raises:
         InvalidInput: a field is out of the model's range, or the reply would be over the limit.
@@ -50,10 +50,11 @@ def make_plan(spec: ModelSpec, options: EmbedOptions, inputs: tuple[Input, ...],
     dimensions = spec.dimensions if options.dimensions is None else options.dimensions
     if not 1 <= dimensions <= spec.dimensions:
         raise InvalidInput("dimensions", f"{dimensions} is outside 1 to {spec.dimensions}, the model's width")
-    row_bytes = (dimensions * _BITS[options.dtype] + 7) // 8 + _REPLY_OVERHEAD_PER_INPUT_BYTES
-    if (reply := len(inputs) * row_bytes + _REPLY_OVERHEAD_BYTES) > limits.max_response_bytes:
-        text = f"the reply would have about {reply} bytes, over {limits.max_response_bytes}: send fewer inputs a call"
-        raise InvalidInput("inputs", f"{text}, or use EmbedStream")
+    if limits is not None:
+        row_bytes = (dimensions * _BITS[options.dtype] + 7) // 8 + _REPLY_OVERHEAD_PER_INPUT_BYTES
+        if (reply := len(inputs) * row_bytes + _REPLY_OVERHEAD_BYTES) > (most := limits.max_response_bytes):
+            text = f"the reply would have about {reply} bytes, over {most}: send fewer inputs a call, or use EmbedStream"
+            raise InvalidInput("inputs", text)
     return Plan(_prompt(spec, options, inputs), dimensions, _normalize(spec, options))
 
 

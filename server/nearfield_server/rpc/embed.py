@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, TypeVar
+
+from google.protobuf.message import Message
 
 from nearfield.v1 import embed_pb2, embed_pb2_grpc
 from nearfield_server.core.embedder import Embedder, SimilarityCall
@@ -15,6 +17,8 @@ from nearfield_server.telemetry.metrics import Metrics
 from nearfield_server.types import EmbedCall
 
 __all__ = ["EmbedServicer"]
+
+_M = TypeVar("_M", bound=Message)
 
 
 class EmbedServicer(embed_pb2_grpc.EmbedServiceServicer):
@@ -73,7 +77,8 @@ class EmbedServicer(embed_pb2_grpc.EmbedServiceServicer):
             as_text=request.special_tokens_as_text,
             deadline=deadline_of(context),
         )
-        return embed_pb2.TokenizeResponse(model=model, texts=[replies.tokenized_text(one) for one in tokenized])
+        reply = embed_pb2.TokenizeResponse(model=model, texts=[replies.tokenized_text(one) for one in tokenized])
+        return self._within_limit("texts", reply)
 
     async def Detokenize(self, request: embed_pb2.DetokenizeRequest, context: Any) -> embed_pb2.DetokenizeResponse:
         """Put tokens together."""
@@ -83,7 +88,13 @@ class EmbedServicer(embed_pb2_grpc.EmbedServiceServicer):
             keep_special_tokens=request.keep_special_tokens,
             deadline=deadline_of(context),
         )
-        return embed_pb2.DetokenizeResponse(model=model, texts=texts)
+        return self._within_limit("sequences", embed_pb2.DetokenizeResponse(model=model, texts=texts))
+
+    def _within_limit(self, field: str, reply: _M) -> _M:
+        """Refuse replies whose size only the work tells."""
+        if (size := reply.ByteSize()) > (limit := self._registry.limits.max_response_bytes):
+            raise InvalidInput(field, f"the reply has {size} bytes, over {limit}: send fewer at once", limit=limit)
+        return reply
 
 
 def deadline_of(context: Any) -> float | None:
