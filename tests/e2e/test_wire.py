@@ -151,7 +151,7 @@ def test_token_lists_over_the_limit_are_refused(small):
     texts = embed_pb2.TokenizeRequest(texts=["!" * 4000, "?" * 4000])
     failure = small.call("EmbedService/Tokenize", texts)
     assert (failure.code, failure.fields) == ("INVALID_ARGUMENT", ("texts",))
-    longest = types_pb2.TokenIds(ids=[12687] * 4000)  # a word of 15 letters in 2 bytes
+    longest = types_pb2.TokenIds(ids=[12108] * 4000)  # telecommunications, in 2 bytes
     failure = small.call("EmbedService/Detokenize", embed_pb2.DetokenizeRequest(sequences=[longest]))
     assert (failure.code, failure.fields) == ("INVALID_ARGUMENT", ("sequences",))
 

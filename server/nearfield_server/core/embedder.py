@@ -109,9 +109,10 @@ class Embedder:
             raise InvalidInput("sources", f"{rows} x {cols} scores are over {limit} bytes: compare fewer at once")
         # Cosine needs no normalised vectors and the other metrics must see them as the model gives them.
         if call.targets is None:
-            left = right = await self.embed(call.sources, sent=False)
+            left = right = await self._side("sources", call.sources)
         else:
-            both = [asyncio.ensure_future(self.embed(one, sent=False)) for one in (call.sources, call.targets)]
+            sides = {"sources": call.sources, "targets": call.targets}
+            both = [asyncio.ensure_future(self._side(name, one)) for name, one in sides.items()]
             try:
                 left, right = await asyncio.gather(*both)
             finally:
@@ -121,6 +122,15 @@ class Embedder:
         scores = await self._off_loop(lambda: similarity(left.matrix, right.matrix, metric), call.sources.deadline)
         timings = replace(left.timings, total=time.monotonic() - started)
         return SimilarityResult(left.model, scores, metric, timings)
+
+    async def _side(self, name: str, call: EmbedCall) -> EmbedResult:
+        """Embed one of two lists; what is wrong in it is blamed on `name` and not on `inputs`."""
+        try:
+            return await self.embed(call, sent=False)
+        except InvalidInput as error:
+            one = error.violations[0]
+            field = one.field.replace("inputs[", f"{name}[", 1)
+            raise type(error)(field, one.description, **error.metadata) from None
 
     async def tokenize(
         self, model: str, texts: Sequence[str], prompt_name: str, *, add_special_tokens: bool, as_text: bool,
