@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,12 +54,13 @@ def _from_file(file: Path | None, text_field: str) -> Sequence[str]:
     from nearfield_server.cli.files.sources import open_source  # noqa: PLC0415  quick start
 
     texts: list[str] = []
-    for row in open_source(file, text_field).rows():
-        if row.text is None:
-            raise CliError(f"{file}: {row.problem}")
-        texts.append(row.text)
-        if len(texts) > _MAX_TEXTS:
-            raise CliError(f"{file} has more than {_MAX_TEXTS} texts; `nearfield embed` takes any number")
+    with closing(open_source(file, text_field).rows()) as rows:
+        for row in rows:
+            if row.text is None:
+                raise CliError(f"{file}: {row.problem}")
+            texts.append(row.text)
+            if len(texts) > _MAX_TEXTS:
+                raise CliError(f"{file} has more than {_MAX_TEXTS} texts; `nearfield embed` takes any number")
     return texts
 
 

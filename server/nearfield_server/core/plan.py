@@ -53,7 +53,9 @@ def make_plan(spec: ModelSpec, options: EmbedOptions, inputs: tuple[Input, ...],
     if limits is not None:
         row_bytes = (dimensions * _BITS[options.dtype] + 7) // 8 + _REPLY_OVERHEAD_PER_INPUT_BYTES
         if (reply := len(inputs) * row_bytes + _REPLY_OVERHEAD_BYTES) > (most := limits.max_response_bytes):
-            text = f"the reply would have about {reply} bytes, over {most}: send fewer inputs a call, or use EmbedStream"
+            text = (
+                f"the reply would have about {reply} bytes, over {most}: send fewer inputs a call, or use EmbedStream"
+            )
             raise InvalidInput("inputs", text)
     return Plan(_prompt(spec, options, inputs), dimensions, _normalize(spec, options))
 

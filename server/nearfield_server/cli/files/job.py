@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol, Unpack
@@ -121,12 +122,15 @@ class _Feed:
         done = job.sink.counts.rows
         rows = job.source.rows(skip=done, fields=job.fields)
         try:
-            for row in islice(rows, None if job.limit is None else max(0, job.limit - done)):
-                if row.text is None and not job.skip_bad_rows:
-                    raise InputError(f"{job.source.name}: {row.problem} (--on-error skip goes on without such rows)")  # noqa: TRY301 - kept for the consumer, as a reader's own error is
-                self._unsettled.append(row)
-                if row.text is not None:
-                    yield row.text
+            with closing(rows):
+                for row in islice(rows, None if job.limit is None else max(0, job.limit - done)):
+                    if row.text is None and not job.skip_bad_rows:
+                        raise InputError(
+                            f"{job.source.name}: {row.problem} (--on-error skip goes on without such rows)"
+                        )
+                    self._unsettled.append(row)
+                    if row.text is not None:
+                        yield row.text
         except Exception as error:  # noqa: BLE001  kept for `run`: the rows before it are to be settled first
             self.failure = error
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ class ParquetSource:
         """Arrow types by column."""
         return {column.name: column.type for column in self._schema}
 
-    def rows(self, *, skip: int = 0, fields: Sequence[str] = ()) -> Iterator[Row]:
+    def rows(self, *, skip: int = 0, fields: Sequence[str] = ()) -> Generator[Row, None, None]:
         """Yield the rows; whole row groups are passed over unread."""
         require_columns(self.name, fields, self._schema.names)
         try:
@@ -61,7 +61,7 @@ class ParquetSource:
         except pa.ArrowException as error:
             raise InputError(f"{self.name}: damaged after row {self._read:,}: {error}") from error
 
-    def _batches(self, file: pq.ParquetFile, skip: int, fields: Sequence[str]) -> Iterator[Row]:
+    def _batches(self, file: pq.ParquetFile, skip: int, fields: Sequence[str]) -> Generator[Row, None, None]:
         groups, first = _groups_from(file, skip)
         columns = list(dict.fromkeys((self._text_field, *fields)))
         number = first

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -35,7 +35,7 @@ class Source(Protocol):
 
     name: str
 
-    def rows(self, *, skip: int = 0, fields: Sequence[str] = ()) -> Iterator[Row]:
+    def rows(self, *, skip: int = 0, fields: Sequence[str] = ()) -> Generator[Row, None, None]:
         """Yield the rows after the first `skip`; `fields` are carried along.
 
         Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ class _LineSource:
 class TxtSource(_LineSource):
     """Each line is a text, an empty line an empty text: row numbers are line numbers less one."""
 
-    def rows(self, *, skip: int = 0, fields: Sequence[str] = ()) -> Iterator[Row]:  # noqa: ARG002 - a text has none
+    def rows(self, *, skip: int = 0, fields: Sequence[str] = ()) -> Generator[Row, None, None]:  # noqa: ARG002 - a text has none
         """Yield a row per line; there are no `fields`."""
         for number, line in islice(self._lines, skip, None):
             text, problem = decoded(number, line)
@@ -58,7 +58,7 @@ class JsonlSource(_LineSource):
         super().__init__(path)
         self._text_field = text_field
 
-    def rows(self, *, skip: int = 0, fields: Sequence[str] = ()) -> Iterator[Row]:
+    def rows(self, *, skip: int = 0, fields: Sequence[str] = ()) -> Generator[Row, None, None]:
         """Yield a row per line that isn't blank; skipped lines aren't parsed."""
         filled = (pair for pair in self._lines if pair[1].strip())
         for number, (line_number, line) in enumerate(islice(filled, skip, None), start=skip):
@@ -106,7 +106,7 @@ class CsvSource(_LineSource):
         self._text_field = text_field
         self._delimiter = delimiter
 
-    def rows(self, *, skip: int = 0, fields: Sequence[str] = ()) -> Iterator[Row]:
+    def rows(self, *, skip: int = 0, fields: Sequence[str] = ()) -> Generator[Row, None, None]:
         """Yield a row per record; every record is parsed, as only that finds where it ends."""
         csv.field_size_limit(MAX_LINE_BYTES)
         reader = csv.reader(self._text_lines(), delimiter=self._delimiter, strict=True)

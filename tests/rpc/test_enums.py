@@ -1,0 +1,30 @@
+"""The protos' enums and the server's have the same members."""
+
+import pytest
+
+from nearfield.v1 import embed_pb2, model_pb2, types_pb2
+from nearfield_server import types
+from nearfield_server.rpc import enums
+
+TABLES = [
+    (types_pb2.DType, types.DType, enums.DTYPES),
+    (types_pb2.InputType, types.InputType, enums.INPUT_TYPES),
+    (types_pb2.Truncate, types.Truncate, enums.TRUNCATES),
+    (types_pb2.Priority, types.Priority, enums.PRIORITIES),
+    (embed_pb2.SimilarityMetric, types.SimilarityMetric, enums.METRICS),
+    (model_pb2.ModelState, types.ModelState, {number: state for state, number in enums.STATES.items()}),
+    (model_pb2.Pooling, types.Pooling, {number: pooling for pooling, number in enums.POOLINGS.items()}),
+]
+
+
+@pytest.mark.parametrize(("proto", "own", "table"), TABLES, ids=lambda one: getattr(one, "__name__", ""))
+def test_tables_are_complete(proto, own, table):
+    assert set(table) == set(proto.values()) - {0}
+    assert set(table.values()) == set(own)
+    for number, member in table.items():
+        assert proto.Name(number).endswith(f"_{member.name}")
+
+
+def test_the_ways_back():
+    assert {number: member for member, number in enums.TO_DTYPE.items()} == enums.DTYPES
+    assert {number: member for member, number in enums.TO_METRIC.items()} == enums.METRICS

@@ -1,0 +1,98 @@
+"""Every error has one status, with the details that its kind promises."""
+
+import logging
+
+import grpc
+import pytest
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, ResourceInfo, RetryInfo
+
+from nearfield_server import errors
+from nearfield_server.rpc.status import CODES, DOMAIN, printable, to_status, trailers
+
+CLASSES = [one for name in errors.__all__ if issubclass(one := getattr(errors, name), Exception)]
+
+
+def make(kind):
+    if kind is errors.ModelNotFound:
+        return kind("name", ("near",))
+    if issubclass(kind, errors.InvalidInput):
+        return kind("inputs[3].text", "too long", limit=5)
+    if issubclass(kind, (errors.Unavailable, errors.Overloaded)):
+        return kind("later", retry_after_seconds=1.5)
+    return kind("message", fact=1)
+
+
+def details(status):
+    found = []
+    for packed in status.details:
+        for kind in (BadRequest, ErrorInfo, ResourceInfo, RetryInfo):
+            if packed.Is(kind.DESCRIPTOR):
+                found.append(kind())
+                packed.Unpack(found[-1])
+    assert len(found) == len(status.details)
+    return found
+
+
+def test_the_table_is_total():
+    assert set(CODES) == set(CLASSES)
+    assert {one for one in CLASSES if one.reason == "INTERNAL"} == {errors.NearfieldError}
+
+
+def test_reasons_are_distinct():
+    assert len({one.reason for one in CLASSES}) == len(CLASSES)
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_details_of_each_kind(kind):
+    error = make(kind)
+    status = to_status(error)
+    assert status.code == CODES[kind].value[0]
+    assert status.message == error.message
+    info, *rest = details(status)
+    assert (info.reason, info.domain, dict(info.metadata)) == (kind.reason, DOMAIN, error.metadata)
+    later = isinstance(error, (errors.Unavailable, errors.Overloaded))
+    expected = {
+        BadRequest: isinstance(error, errors.InvalidInput),
+        ResourceInfo: kind is errors.ModelNotFound,
+        RetryInfo: later,
+    }
+    assert {type(one) for one in rest} == {one for one, due in expected.items() if due}
+    sent = dict(trailers(error, status))
+    assert sent["grpc-status-details-bin"] == status.SerializeToString()
+    assert sent.get("grpc-retry-pushback-ms") == ("1500" if later else None)
+
+
+def test_the_field_at_fault_is_named():
+    (violation,) = details(to_status(make(errors.TextTooLong)))[1].field_violations
+    assert (violation.field, violation.description) == ("inputs[3].text", "too long")
+
+
+def test_the_time_to_come_back_is_told():
+    delay = details(to_status(make(errors.Overloaded)))[1].retry_delay
+    assert (delay.seconds, delay.nanos) == (1, 500_000_000)
+
+
+def test_a_foreign_exception_gets_fixed_text_and_an_id(caplog):
+    logger = logging.getLogger("nearfield.rpc")
+    logger.addHandler(caplog.handler)
+    try:
+        first, second = (to_status(ValueError("a secret")) for _ in range(2))
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert first.code == grpc.StatusCode.INTERNAL.value[0]
+    (info,) = details(first)
+    error_id = info.metadata["error_id"]
+    assert first.message == f"internal error {error_id}: the server's log has the cause"
+    assert info.reason == "INTERNAL"
+    assert "secret" not in str(first)
+    assert first.message != second.message
+    records = {record.error_id: record for record in caplog.records}
+    assert records[error_id].exc_info[0] is ValueError
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("plain", "plain"), ("a\nb", "a\\nb"), ("é", "\\xe9"), ("x" * 100, "x" * 64), ("\u202e", "\\u202e"), ("", "")],
+)
+def test_names_are_shown_safely(text, shown):
+    assert printable(text) == shown
