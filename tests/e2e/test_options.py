@@ -9,7 +9,12 @@ import pytest
 from nearfield.v1 import embed_pb2, types_pb2
 from nearfield_server.encoder.builtin import builtin_folder
 
-TEXTS = ["A cat sits on the mat.", "Stock markets fell sharply today.", "", "Ein deutscher Satz, etwas länger als die anderen."]
+TEXTS = [
+    "A cat sits on the mat.",
+    "Stock markets fell sharply today.",
+    "",
+    "Ein deutscher Satz, etwas länger als die anderen.",
+]
 
 
 def dtype(name):
@@ -58,14 +63,14 @@ def test_half_floats(wire, api, full):
     assert np.array_equal(half, full.astype(np.float16))
 
 
-@pytest.mark.parametrize(("name", "low", "high", "zero"), [("INT8", -127, 127, 0), ("UINT8", 1, 255, 128)])
+@pytest.mark.parametrize(("name", "zero"), [("INT8", 0), ("UINT8", 128)])
 @pytest.mark.parametrize("dimensions", [384, 64])
-def test_integers_stand_for_the_real_values(wire, api, full, name, low, high, zero, dimensions):
+def test_integers_stand_for_the_real_values(wire, api, full, name, zero, dimensions):
     reply = wire.embed(*TEXTS, output_dtype=dtype(name), dimensions=dimensions)
     rows, quantization = api.rows(reply), reply.quantization
     assert quantization.zero_point == zero
     assert quantization.scale == pytest.approx(0.25 * (384 / dimensions) ** 0.5 / 127)
-    assert low <= rows.min() < rows.max() <= high
+    assert zero - 127 <= rows.min() < rows.max() <= zero + 127
     texts = [0, 1, 3]  # one component of the empty text's vector is far beyond the range
     real = (rows[texts].astype(np.float32) - zero) * quantization.scale
     cut = full[texts, :dimensions]
@@ -88,7 +93,9 @@ def test_token_ids_give_the_vector_of_their_text(wire, api, full):
     assert np.allclose(api.rows(wire.embed(*ids)), full, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["all-minilm-l6-v2", "all-MiniLM-L6", "gpt", "a/b", "../../etc/passwd", "C:\\x", "a\0b", "é"])
+@pytest.mark.parametrize(
+    "name", ["all-minilm-l6-v2", "all-MiniLM-L6", "gpt", "a/b", "../../etc/passwd", "C:\\x", "a\0b", "é"]
+)
 def test_unknown_models(wire, name):
     failure = wire.embed("a", model=name)
     assert (failure.code, failure.reason) == ("NOT_FOUND", "MODEL_NOT_FOUND")
@@ -181,7 +188,9 @@ def test_metrics(wire, api, full, metric):
     if metric == "EUCLIDEAN":
         expected = -np.sqrt(np.maximum(2 - 2 * expected, 0))
     assert np.allclose(api.rows(reply), expected, atol=1e-3 if metric == "EUCLIDEAN" else 1e-6)
-    assert reply.metric == embed_pb2.SimilarityMetric.Value(f"SIMILARITY_METRIC_{metric.replace('UNSPECIFIED', 'COSINE')}")
+    assert reply.metric == embed_pb2.SimilarityMetric.Value(
+        f"SIMILARITY_METRIC_{metric.replace('UNSPECIFIED', 'COSINE')}"
+    )
 
 
 def test_sources_among_themselves(wire, api, full):

@@ -7,6 +7,8 @@ import grpc
 import numpy as np
 import pytest
 
+from nearfield.v1 import model_pb2
+
 
 @pytest.fixture
 def calls():
@@ -50,9 +52,12 @@ def test_a_full_queue_refuses_with_a_time_to_come_back(stalled, calls, api):
     wire, model, running = stalled(limits={"max_inputs": 4}, batching={"max_queue_items": 8})
     accepted = [calls.submit(wire.embed, "a", "b", "c", "d") for _ in range(2)]
     wait_until(lambda: waiting(running) == 8)
-    started = time.monotonic()
-    failure = wire.embed("one more")
-    assert time.monotonic() - started < 0.1
+    seconds = []
+    for _ in range(20):
+        started = time.monotonic()
+        failure = wire.embed("one more")
+        seconds.append(time.monotonic() - started)
+    assert min(seconds) < 0.02  # the round trip included
     assert (failure.code, failure.reason) == ("RESOURCE_EXHAUSTED", "OVERLOADED")
     assert failure.metadata["limited_by"] == "queue_items"
     assert 0.05 <= failure.retry_seconds <= 30
@@ -140,6 +145,7 @@ def test_a_vector_that_is_none_is_never_sent(start_server, connect, gate, api, v
     assert api.rows(wire.embed("fine")).shape == (1, 384)
 
 
+@pytest.mark.slow
 def test_a_model_that_failed_to_load_is_named_and_the_others_serve(start_server, connect, tmp_path, api):
     models = {"good": "builtin", "absent": str(tmp_path / "nowhere")}
     wire = connect(start_server(http="", models=models))
@@ -161,14 +167,41 @@ def test_a_draining_server_answers_what_it_has_and_refuses_the_rest(stalled, cal
     next(watch)
     wait_until(lambda: waiting(running) == 2)
     running.loop.call_soon_threadsafe(running.server.registry.drain)
-    next(watch)  # the model, unloading
     with pytest.raises(grpc.RpcError) as caught:
-        next(watch)
+        list(watch)
     assert caught.value.code().name == "UNAVAILABLE"
     failure = wire.embed("a")
     assert (failure.code, failure.reason, failure.retry_seconds) == ("UNAVAILABLE", "DRAINING", 1.0)
     _, ended = wire.stream_all(api.message("a"))
     assert ended.reason == "DRAINING"
+    (listed,) = wire.call("ModelService/ListModels", b"").models
+    assert listed.state == model_pb2.MODEL_STATE_UNLOADING
     model.open()
     assert api.rows(accepted.result()).shape == (1, 384)
     assert [reply.id for reply in stream] == ["1"]
+
+
+def test_a_call_that_is_cancelled_while_it_runs_harms_nobody(stalled, calls, api):
+    wire, model, running = stalled()
+    stub = wire.channel.unary_unary("/nearfield.v1.EmbedService/Embed")
+    cancelled = stub.future(api.request("gone").SerializeToString())
+    accepted = calls.submit(wire.embed, "stays")
+    wait_until(lambda: waiting(running) == 2)
+    cancelled.cancel()
+    wait_until(lambda: waiting(running) == 1)
+    model.open()
+    assert api.rows(accepted.result()).shape == (1, 384)
+    wait_until(lambda: running.server._interceptor.active == 0)
+    gone = 2908
+    assert not any(gone in row for batch in model.backend.batches for row in batch)
+
+
+def test_a_connection_runs_only_so_many_streams(stalled, connect, api):
+    wire, model, running = stalled(limits={"max_streams_per_connection": 2})
+    call = wire.stream([api.message("waits", id="1")])
+    wait_until(lambda: running.server._interceptor.active == 2)
+    message = api.request("third")
+    assert wire.call("EmbedService/Embed", message, timeout=0.1).code == "DEADLINE_EXCEEDED"
+    model.open()
+    assert [reply.id for reply in call] == ["1"]
+    assert api.rows(wire.call("EmbedService/Embed", message)).shape == (1, 384)

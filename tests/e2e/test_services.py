@@ -37,8 +37,8 @@ def test_health_of_unknown_names(health):
     watch.cancel()
 
 
-def test_health_watchers_see_the_drain(start_server, connect):
-    running = start_server(http="")
+def test_health_watchers_see_the_drain(start_server, connect, gate):
+    running = start_server(gate().load, http="")
     stub = health_pb2_grpc.HealthStub(connect(running).channel)
     watches = {
         name: stub.Watch(health_pb2.HealthCheckRequest(service=name), timeout=30) for name in (*NAMES, "nothing")
@@ -81,8 +81,8 @@ def test_reflection(wire, version):
     assert reflect(wire, version, file_containing_symbol="no.such.Thing").error_response.error_code == 5
 
 
-def test_reflection_is_off_when_told_and_channelz_on(start_server, connect):
-    wire = connect(start_server(http="", reflection="off", channelz=True))
+def test_reflection_is_off_when_told_and_channelz_on(start_server, connect, gate):
+    wire = connect(start_server(gate().load, http="", reflection="off", channelz=True))
     for version in ("v1", "v1alpha"):
         with pytest.raises(grpc.RpcError) as caught:
             reflect(wire, version, list_services="")

@@ -60,7 +60,13 @@ def test_prompts_and_metric_of_sentence_transformers(tiny):
     ("files", "expected"),
     [
         ({"sentence_bert_config.json": None}, 16),
-        ({"sentence_bert_config.json": {"max_seq_length": None}, "tokenizer_config.json": {"model_max_length": 1e30}}, 16),
+        (
+            {
+                "sentence_bert_config.json": {"max_seq_length": None},
+                "tokenizer_config.json": {"model_max_length": 1e30},
+            },
+            16,
+        ),
         ({"sentence_bert_config.json": {}, "tokenizer_config.json": {"model_max_length": 12}}, 12),
         (
             {
@@ -107,8 +113,8 @@ POOLING = {"idx": 1, "path": "1_Pooling", "type": "sentence_transformers.models.
         ({MANIFEST: "files: {tokenizer: /etc/passwd}"}, "must be a path within the model's folder"),
         ({MANIFEST: "files: {model: 'a\\b'}"}, "must be a path within the model's folder"),
         ({MANIFEST: "files: {model: onnx/none.onnx}"}, "onnx/none.onnx: no such file"),
-        ({MANIFEST: f"sha256: {{onnx/model.onnx: {'0' * 64}}}"}, "onnx/model.onnx: SHA-256 is .*damaged or replaced"),
-        ({MANIFEST: f"sha256: {{absent.bin: {'0' * 64}}}"}, "absent.bin: .*the file is missing"),
+        ({MANIFEST: f"sha256: {{onnx/model.onnx: {'f' * 64}}}"}, "onnx/model.onnx: SHA-256 is .*damaged or replaced"),
+        ({MANIFEST: f"sha256: {{absent.bin: {'f' * 64}}}"}, "absent.bin: .*the file is missing"),
         ({MANIFEST: "sha256: {onnx/model.onnx: short}"}, "sha256"),
         ({MANIFEST: "output: {name: nothing}"}, "the graph has no output nothing; it has: last_hidden_state"),
         ({MANIFEST: "dimensions: 5"}, "dimensions: 5, but the graph gives 4"),
@@ -120,20 +126,25 @@ POOLING = {"idx": 1, "path": "1_Pooling", "type": "sentence_transformers.models.
         ({"modules.json": {}}, "modules.json: holds dict where list belongs"),
         ({"config.json": []}, "config.json: holds list where dict belongs"),
         ({"1_Pooling/config.json": None}, "no file tells the pooling: add `pooling: …`, one of mean, cls"),
-        ({"1_Pooling/config.json": {"pooling_mode": "weightedmean"}}, "pooling weightedmean isn't offered; known: mean"),
+        (
+            {"1_Pooling/config.json": {"pooling_mode": "weightedmean"}},
+            "pooling weightedmean isn't offered; known: mean",
+        ),
         (
             {"1_Pooling/config.json": {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True}},
             "pooling_mode_mean_tokens with pooling_mode_cls_token isn't offered",
         ),
         ({"modules.json": [POOLING, DENSE]}, "Dense after pooling isn't run here"),
         ({"modules.json": [POOLING | {"path": "../../x"}]}, "leads out of the model's folder"),
-        ({"sentence_bert_config.json": None, "config.json": {}}, "no file tells the longest input: add `max_tokens: N`"),
+        (
+            {"sentence_bert_config.json": None, "config.json": {}},
+            "no file tells the longest input: add `max_tokens: N`",
+        ),
     ],
 )
 def test_what_is_wrong_is_named_with_its_file(tiny, files, message):
-    with pytest.raises(ModelLoadFailure, match=message) as caught:
+    with pytest.raises(ModelLoadFailure, match=message):
         loaded(tiny.write(files))
-    assert "\n  " not in caught.value.message or "YAML" in message
 
 
 def test_hashes_that_fit(tiny):

@@ -19,7 +19,8 @@ __all__ = ["OnnxBackend", "available_providers"]
 logger = logging.getLogger("nearfield.backends")
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
-_QUIET = 3
+# Fatal errors only: what it prints of the others holds token ids, and they are raised anyway.
+_QUIET = 4
 # After a run of more padded tokens than this the memory goes back to the system: else the process keeps the size of the
 # worst batch ever seen. Doing so after every run costs some percent of speed.
 _USUAL_TOKENS = 2048

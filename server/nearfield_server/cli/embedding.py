@@ -13,7 +13,7 @@ import typer
 
 from nearfield_server.cli.connect import connected, local_models
 from nearfield_server.cli.failures import CliError, Exit, describe, fail
-from nearfield_server.cli.files.job import Embedder, Job, Sink, run
+from nearfield_server.cli.files.job import BadRow, Embedder, Job, Sink, run
 from nearfield_server.cli.files.journal import Counts, identity_of
 from nearfield_server.cli.files.partial import Partial, Paths
 from nearfield_server.cli.files.rows import InputError, Source
@@ -70,6 +70,8 @@ def embed_file(request: Request) -> None:
             "model_version": chosen.version if chosen else "",
             **request.options,
         }
+        if request.file is None and sys.stdin is not None and sys.stdin.isatty():
+            _say("reading texts from the terminal, one a line; Ctrl-D ends them")
         output = Output(columns=columns, encoding=request.encoding, note=about)
         if request.out is None:
             _to_stdout(request, source, output, connection.client, options)
@@ -213,14 +215,19 @@ def _telling_what_is_left(partial: Partial) -> Iterator[None]:
         raise typer.Exit(Exit.INTERRUPTED) from None
     except Exception as error:
         message, code = describe(error)
-        if not partial.counts.rows or not partial.paths.spool.exists():
-            raise
-        raise CliError(f"{message}\n{partial.counts.rows:,} rows are done{_way_on(partial)}", code) from error
+        lines = [message]
+        if isinstance(error, BadRow):
+            lines.append("--on-error skip leaves such rows out and lists them")
+        if partial.safe.rows and partial.paths.spool.exists():
+            lines.append(f"{partial.safe.rows:,} rows are done{_way_on(partial)}")
+        raise CliError("\n".join(lines), code) from error
 
 
 def _way_on(partial: Partial) -> str:
     if not partial.resumable:
         return "; stdin can't be read again, so nothing is kept"
+    if not partial.safe.rows:
+        return ""
     return f"; run the same command again to go on after them ({partial.paths.spool} holds them)"
 
 

@@ -35,13 +35,18 @@ def local_server(models: Mapping[str, str]) -> Iterator[str]:
         thread = threading.Thread(target=lambda: uvloop.run(_run(config, started)), name="nearfield-local")
         thread.start()
         try:
-            loop, stop = started.result()
-            try:
-                yield config.listen
-            finally:
-                loop.call_soon_threadsafe(stop.set)
+            started.result()
+            yield config.listen
         finally:
+            # Also when Ctrl-C comes while it starts: it can be stopped once it has.
+            started.add_done_callback(_stop)
             thread.join()
+
+
+def _stop(started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]]) -> None:
+    if started.exception() is None:
+        loop, stop = started.result()
+        loop.call_soon_threadsafe(stop.set)
 
 
 async def _run(config: Config, started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nearfield_server.encoder.manifest import Manifest, read_manifest
+from nearfield_server.encoder.manifest import MANIFEST_FILE, Manifest, read_manifest
 from nearfield_server.errors import ModelLoadFailure
 from nearfield_server.types import Pooling
 
@@ -121,20 +121,21 @@ def open_folder(path: Path) -> ModelFolder:
     if not path.is_dir():
         msg = f"{path}: no such folder; give one with config.json, tokenizer.json and an ONNX file"
         raise ModelLoadFailure(msg)
+    _within(path, MANIFEST_FILE)
     manifest = read_manifest(path)
-    modules = _json(path / "modules.json", list)
+    modules = _json(path, "modules.json", list)
     pooling_path = next((str(one.get("path", "")) for one in modules if "Pooling" in str(one.get("type"))), "1_Pooling")
     folder = ModelFolder(
         path=path,
         manifest=manifest,
         model_file=_model_file(path, manifest),
         tokenizer_file=path / manifest.files.tokenizer,
-        config=_json(path / "config.json", dict),
+        config=_json(path, "config.json", dict),
         modules=modules,
-        pooling_config=_json(path / _within(path, pooling_path) / "config.json", dict),
-        st_config=_json(path / "config_sentence_transformers.json", dict),
-        sentence_bert_config=_json(path / "sentence_bert_config.json", dict),
-        tokenizer_config=_json(path / "tokenizer_config.json", dict),
+        pooling_config=_json(path, f"{pooling_path}/config.json", dict),
+        st_config=_json(path, "config_sentence_transformers.json", dict),
+        sentence_bert_config=_json(path, "sentence_bert_config.json", dict),
+        tokenizer_config=_json(path, "tokenizer_config.json", dict),
     )
     for file in (folder.model_file, folder.tokenizer_file):
         _within(path, str(file.relative_to(path)))
@@ -180,7 +181,8 @@ def _model_file(folder: Path, manifest: Manifest) -> Path:
     raise ModelLoadFailure(msg)
 
 
-def _json(path: Path, kind: type) -> Any:
+def _json(folder: Path, name: str, kind: type) -> Any:
+    path = folder / _within(folder, name)
     if not path.exists():
         return kind()
     try:

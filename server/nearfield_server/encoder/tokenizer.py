@@ -27,8 +27,8 @@ __all__ = ["TextTokenizer"]
 _CHARACTERS_PER_TOKEN = 8
 _GROWTH = 4
 _BLANKS = " \n\t\r"
-# Where a part of a text doesn't end at a blank, its last tokens may differ from those of the whole text: WordPiece makes
-# up to 100 tokens of a word of 100 characters, but one unknown token of a longer word.
+# Where a part of a text doesn't end at a blank, its last tokens may differ from those of the whole text: WordPiece
+# makes up to 100 tokens of a word of 100 characters, but one unknown token of a longer word.
 _UNSURE_TOKENS = 128
 
 

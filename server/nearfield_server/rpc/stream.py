@@ -192,9 +192,11 @@ class EmbedStream:
 
     async def _idling(self) -> None:
         """Return when the client has stood still too long."""
-        seconds = self._settings.idle_seconds
-        while (left := self._active_at + seconds - time.monotonic()) > 0 or self._credit < self._settings.window_inputs:
+        # One timer that looks back costs nothing per message.
+        left = seconds = self._settings.idle_seconds
+        while left > 0 or self._credit < self._settings.window_inputs:
             await asyncio.sleep(left if left > 0 else seconds)
+            left = self._active_at + seconds - time.monotonic()
 
     async def _draining(self) -> None:
         while not self._registry.draining:

@@ -10,6 +10,7 @@ Rules:
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,18 +23,18 @@ import numpy.typing as npt
 
 from nearfield_server.cli.failures import CliError
 from nearfield_server.cli.files.journal import Counts
-from nearfield_server.cli.files.rows import InputError, Row, Source
+from nearfield_server.cli.files.rows import Row, Source
 
 if TYPE_CHECKING:
     from nearfield import NearfieldError, StreamOptions, StreamResult
 
-__all__ = ["Embedder", "Job", "RowRefused", "Sink", "run"]
+__all__ = ["BadRow", "Embedder", "Job", "Sink", "run"]
 
 _FAULTS_OF_A_ROW = frozenset({"INVALID_ARGUMENT", "OUT_OF_RANGE", "INTERNAL", "RESOURCE_EXHAUSTED"})
 
 
-class RowRefused(CliError):
-    """The server refused one row, and rows aren't to be skipped."""
+class BadRow(CliError):
+    """One row can't be embedded, and rows aren't to be skipped: `--on-error skip` would go on."""
 
 
 class Embedder(Protocol):
@@ -84,8 +85,8 @@ def run(job: Job, embedder: Embedder) -> None:
     """Settle all rows behind those that the sink has already.
 
     Raises:
-        InputError: the input is damaged, or a row of it is bad and `skip_bad_rows` is off.
-        RowRefused: the server refused a row, and `skip_bad_rows` is off.
+        InputError: the input is damaged.
+        BadRow: a row is bad, or the server refused it, and `skip_bad_rows` is off.
         nearfield.NearfieldError: the server can't go on. In each case the rows before it are settled and safe.
     """
     feed = _Feed(job)
@@ -94,26 +95,36 @@ def run(job: Job, embedder: Embedder) -> None:
     safe_at = job.clock()
     try:
         for result in stream:
-            _settle(job, feed.answered(), result)
+            with feed.lock:
+                _settle(job, feed.answered(), result)
+                if job.clock() - safe_at >= job.checkpoint_seconds:
+                    job.sink.checkpoint()
+                    safe_at = job.clock()
             job.on_progress(job.sink.counts.rows)
-            if job.clock() - safe_at >= job.checkpoint_seconds:
-                job.sink.checkpoint()
-                safe_at = job.clock()
-        feed.settle_bad_rows()
+        with feed.lock:
+            feed.settle_bad_rows()
         if feed.failure is not None:
             raise feed.failure
     finally:
         close = getattr(stream, "close", None)
         if close is not None:
             close()
-        job.sink.checkpoint()
+        with feed.lock:
+            feed.stopped = True
+            job.sink.checkpoint()
 
 
 class _Feed:
-    """The texts of a source, for the client to iterate over; keeps the rows until they are settled."""
+    """The texts of a source, for the client to iterate over; keeps the rows until they are settled.
+
+    `lock` guards the sink and the rows: bad rows are settled by whichever thread finds nothing before them, so that a
+    million of them in a row don't pile up.
+    """
 
     def __init__(self, job: Job) -> None:
         self.failure: Exception | None = None
+        self.stopped = False
+        self.lock = threading.Lock()
         self._job = job
         self._unsettled: deque[Row] = deque()
 
@@ -124,23 +135,28 @@ class _Feed:
         try:
             with closing(rows):
                 for row in islice(rows, None if job.limit is None else max(0, job.limit - done)):
-                    if row.text is None and not job.skip_bad_rows:
-                        raise InputError(
-                            f"{job.source.name}: {row.problem} (--on-error skip goes on without such rows)"
-                        )
-                    self._unsettled.append(row)
+                    self._take(row)
                     if row.text is not None:
                         yield row.text
         except Exception as error:  # noqa: BLE001  kept for `run`: the rows before it are to be settled first
             self.failure = error
 
+    def _take(self, row: Row) -> None:
+        """Remember a row that was read; a bad one is settled at once if nothing stands before it."""
+        if row.text is None and not self._job.skip_bad_rows:
+            raise BadRow(f"{self._job.source.name}: {row.problem}")
+        with self.lock:
+            self._unsettled.append(row)
+            if row.text is None and not self.stopped:
+                self.settle_bad_rows()
+
     def answered(self) -> Row:
-        """Give the row that the next answer is for, once the bad rows before it are settled."""
+        """Give the row that the next answer is for, once the bad rows before it are settled. With the lock held."""
         self.settle_bad_rows()
         return self._unsettled.popleft()
 
     def settle_bad_rows(self) -> None:
-        """Settle the bad rows that nothing stands before."""
+        """Settle the bad rows that nothing stands before. With the lock held."""
         while self._unsettled and self._unsettled[0].text is None:
             row = self._unsettled.popleft()
             self._job.sink.skip(row, "INVALID_INPUT", row.problem or "")
@@ -158,10 +174,7 @@ def _settle(job: Job, row: Row, result: StreamResult) -> None:
     reason = _reason(error)
     if not job.skip_bad_rows:
         place = f" ({row.place})" if row.place else ""
-        raise RowRefused(
-            f"{job.source.name}: row {row.number}{place}: {error.code.name}: {reason}"
-            " (--on-error skip goes on without such rows)"
-        )
+        raise BadRow(f"{job.source.name}: row {row.number}{place}: {error.code.name}: {reason}")
     job.sink.skip(row, error.code.name, reason)
 
 

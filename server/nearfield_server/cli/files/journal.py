@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["Counts", "Identity", "Journal", "identity_of", "sync_folder"]
+__all__ = ["Counts", "Identity", "Journal", "identity_of", "sync_file", "sync_folder"]
 
 _FORMAT = 1
 _HEAD_BYTES = 1 << 20
@@ -91,10 +91,15 @@ def identity_of(path: Path) -> Identity:
         return Identity(state.st_size, state.st_mtime_ns, hashlib.sha256(file.read(_HEAD_BYTES)).hexdigest())
 
 
-def sync_folder(folder: Path) -> None:
-    """Return when renames in `folder` are on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync_file(path: Path) -> None:
+    """Return when what was written to `path` is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Return when renames in `folder` are on the disk."""
+    sync_file(folder)

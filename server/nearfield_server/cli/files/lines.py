@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import sys
 import zlib
 from collections.abc import Iterator
@@ -57,13 +58,18 @@ class Lines:
 
     def fraction(self) -> float | None:
         """Bytes read by bytes there are; of the compressed ones for gzip."""
-        if self._path is None or self._raw is None or self._raw.closed:
+        if self._raw is None:
             return None
-        size = self._path.stat().st_size
-        return min(1.0, self._raw.tell() / size) if size else None
+        try:
+            size = os.fstat(self._raw.fileno()).st_size
+            return min(1.0, self._raw.tell() / size) if size else None
+        except (OSError, ValueError):  # closed by the thread that reads it, or a pipe
+            return None
 
     def _open(self) -> IO[bytes]:
         if self._path is None:
+            if sys.stdin is None:
+                raise InputError("stdin is closed; name a file")
             return io.BufferedReader(io.FileIO(sys.stdin.fileno(), closefd=False), 1 << 20)
         self._raw = self._path.open("rb")
         if self._path.suffix == ".gz":

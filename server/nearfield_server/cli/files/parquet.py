@@ -93,6 +93,9 @@ class ParquetSource:
 
     def _check(self) -> None:
         require_columns(self.name, (self._text_field,), self._schema.names)
+        doubled = [name for name in self._schema.names if self._schema.names.count(name) > 1]
+        if doubled:
+            raise InputError(f"{self.name} has two columns {doubled[0]!r}: which is meant can't be said")
         kind = self._schema.field(self._text_field).type
         if not _is_text(kind):
             usable = ", ".join(column.name for column in self._schema if _is_text(column.type)) or "none"

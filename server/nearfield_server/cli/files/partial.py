@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,8 @@ class Partial:
         """Prepare; `open` begins. `identity` is `None` for an input that can't be read again."""
         self.paths = paths
         self.counts = Counts()
+        self.safe = Counts()
+        """Of `counts`, what a run would go on after if this one were killed now."""
         self._identity = identity
         self._options = options
 
@@ -98,7 +101,7 @@ class Partial:
             if found is None or not self._spool.begin(rows=found.counts.vectors, dtype=found.dtype, width=found.width):
                 found = None
                 self._spool.begin()
-            self.counts = found.counts if found is not None else Counts()
+            self.counts = self.safe = found.counts if found is not None else Counts()
             self._errors = self.paths.spooled_errors.open("ab")
             self._errors.truncate(self.counts.error_bytes)
         except BaseException:
@@ -115,7 +118,7 @@ class Partial:
 
     def _found(self, *, overwrite: bool) -> Journal | None:
         found = Journal.read(self.paths.journal)
-        if found is None:
+        if found is None or _size(self.paths.spooled_errors) < found.counts.error_bytes:
             return None
         difference = self._difference(found)
         if not difference:
@@ -161,13 +164,14 @@ class Partial:
 
     def checkpoint(self) -> None:
         """Make all settled rows safe, then say so in the journal."""
-        if self._identity is None:
-            return
         counts = self.counts
+        if self._identity is None or not counts.rows:
+            return
         self._spool.flush()
         self._errors.flush()
         os.fsync(self._errors.fileno())
         self.journal(counts).save(self.paths.journal)
+        self.safe = counts
 
     def journal(self, counts: Counts) -> Journal:
         """Give the journal for `counts`."""
@@ -183,11 +187,17 @@ class Partial:
         return self.journal(self.counts)
 
     def close(self) -> None:
-        """Close the files, and with them the lock; a partial that can't be resumed is removed."""
-        self._spool.close()
-        self._errors.close()
-        if self._identity is None:
+        """Close the files, and with them the lock; a partial that isn't worth to go on with is removed."""
+        if self._identity is None or not self.safe.rows:
             self.paths.drop_partial()
+        for file in (self._spool, self._errors):
+            # What a full disk didn't take can't be written now either, and isn't counted as safe.
+            with suppress(OSError):
+                file.close()
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _shown(value: object) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -19,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nearfield_server.cli.failures import CliError
-from nearfield_server.cli.files.journal import Journal
+from nearfield_server.cli.files.journal import Journal, sync_file, sync_folder
 from nearfield_server.cli.files.partial import Paths
 from nearfield_server.cli.files.rows import InputError, Source
 from nearfield_server.cli.files.spool import npy_header, read_rows
@@ -81,18 +82,21 @@ def publish(paths: Paths, journal: Journal, output: Output, source: Source) -> N
         made = paths.converted
         try:
             _convert(kind, made, chunks(paths, journal, output, source), (journal, output, source))
+            sync_file(made)
         except BaseException:
             made.unlink(missing_ok=True)
             raise
     if journal.counts.failed:
         if kind == "npy":
             _write_row_numbers(paths, journal, source)
-        paths.spooled_errors.replace(paths.errors)
+        # A copy: killed before the last rename, the run is gone on with and needs its own.
+        shutil.copyfile(paths.spooled_errors, paths.errors)
     else:
         # Of an earlier, overwritten output: they would be taken for this one's.
         paths.errors.unlink(missing_ok=True)
         paths.row_numbers.unlink(missing_ok=True)
     made.replace(paths.out)
+    sync_folder(paths.out.parent)
     paths.drop_partial()
 
 
