@@ -10,6 +10,7 @@ import pytest
 import typer
 from google.protobuf import json_format
 
+import nearfield_server
 from nearfield.v1 import embed_pb2, model_pb2
 from nearfield_server import errors
 from nearfield_server.cli.main import app
@@ -44,7 +45,7 @@ def test_links_lead_somewhere(page):
 def test_the_changelog_begins_with_this_version():
     version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text("utf-8"), re.MULTILINE).group(1)
     released = re.findall(r"^## \[(\d[^\]]*)\]", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
-    assert released[0] == version
+    assert released[0] == version == nearfield_server.__version__
 
 
 def blocks(page, language):

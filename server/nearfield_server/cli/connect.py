@@ -36,9 +36,16 @@ class Connection:
         self.models = models
 
     def model(self, name: str) -> Model | None:
-        """Give the model of that name, or the default one for an empty name."""
-        found = (one for one in self.models if (one.name == name if name else one.is_default))
-        return next(found, None)
+        """Give the model of that name; for an empty name the default one, `None` if no model is.
+
+        Raises:
+            CliError: there is none of that name.
+        """
+        found = next((one for one in self.models if (one.name == name if name else one.is_default)), None)
+        if name and found is None:
+            known = ", ".join(one.name for one in self.models) or "none"
+            raise CliError(f"no model {name!r} here; there are: {known}", Exit.FAILED)
+        return found
 
 
 def local_models(model: str, *, local: bool) -> tuple[str, dict[str, str]]:

@@ -217,9 +217,10 @@ def _telling_what_is_left(partial: Partial) -> Iterator[None]:
         message, code = describe(error)
         lines = [message]
         if isinstance(error, BadRow):
-            lines.append("--on-error skip leaves such rows out and lists them")
+            lines.append("--on-error skip goes on without such rows, and lists them")
         if partial.safe.rows and partial.paths.spool.exists():
-            lines.append(f"{partial.safe.rows:,} rows are done{_way_on(partial)}")
+            way_on = "; with a mended input, add --overwrite" if code is Exit.WRONG else _way_on(partial)
+            lines.append(f"{partial.safe.rows:,} rows are done{way_on}")
         raise CliError("\n".join(lines), code) from error
 
 

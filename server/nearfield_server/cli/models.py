@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nearfield_server.cli.connect import DEFAULT_TARGET, LocalOption, TargetOption, connected
-from nearfield_server.cli.failures import CliError, Exit, reporting
+from nearfield_server.cli.failures import reporting
 
 if TYPE_CHECKING:
     from nearfield import Model
@@ -29,9 +29,6 @@ def models(
     with reporting(), connected(target, local=local) as connection:
         served = connection.models
         chosen = connection.model(name) if name else None
-        if name and chosen is None:
-            known = ", ".join(one.name for one in served) or "none"
-            raise CliError(f"no model {name!r} here; there are: {known}", Exit.FAILED)
         if as_json:
             content = dataclasses.asdict(chosen) if chosen else [dataclasses.asdict(one) for one in served]
             json.dump(content, sys.stdout, indent=2, ensure_ascii=False, default=dict)
@@ -43,8 +40,9 @@ def models(
 
 
 def _table(served: tuple[Model, ...]) -> None:
-    from rich.console import Console  # noqa: PLC0415  quick start
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415  quick start
+
+    from nearfield_server.cli.tables import print_table  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading, justify in (
@@ -59,21 +57,19 @@ def _table(served: tuple[Model, ...]) -> None:
         table.add_row(
             label, one.state, *numbers, one.precision or "-", provider or "-", str(one.workers), one.version or "-"
         )
-    # On a pipe nothing is cut to a width that nobody sees.
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(table) if served else console.print("no models")
+    if not served:
+        typer.echo("no models")
+        return
+    print_table(table)
     for one in served:
         if one.state_message:
-            console.print(f"{one.name}: {one.state_message}", markup=False)
+            typer.echo(f"{one.name}: {one.state_message}")
 
 
 def _show(model: Model) -> None:
-    from rich.console import Console  # noqa: PLC0415  quick start
-
-    console = Console(highlight=False, soft_wrap=True)
     width = max(len(label) for label, _ in _details(model))
     for label, value in _details(model):
-        console.print(f"{label:<{width}}  {value}", markup=False)
+        typer.echo(f"{label:<{width}}  {value}")
 
 
 def _details(model: Model) -> Iterator[tuple[str, str]]:

@@ -65,9 +65,10 @@ def _from_file(file: Path | None, text_field: str) -> Sequence[str]:
 
 
 def _table(texts: Sequence[str], scores: npt.NDArray[Any]) -> None:
-    from rich.console import Console  # noqa: PLC0415  quick start
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415  quick start
     from rich.text import Text  # noqa: PLC0415
+
+    from nearfield_server.cli.tables import print_table  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False)
     table.add_column("")
@@ -77,7 +78,7 @@ def _table(texts: Sequence[str], scores: npt.NDArray[Any]) -> None:
     for index, (text, row) in enumerate(zip(texts, scores, strict=True)):
         cells = [Text(f"{score:.3f}", style=_style(score, index == column)) for column, score in enumerate(row)]
         table.add_row(Text(str(index + 1), style="bold"), Text(_short(text)), *cells)
-    Console(soft_wrap=True).print(table)
+    print_table(table)
 
 
 def _style(score: float, same: bool) -> str:

@@ -5,12 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import nearfield_server
+from nearfield_server.config.settings import BUILTIN_NAME
 
-__all__ = ["BUILTIN", "BUILTIN_NAME", "builtin_folder"]
-
-BUILTIN = "builtin"
-"""Stands for the built-in encoder where a model's folder is asked for."""
-BUILTIN_NAME = "all-MiniLM-L6-v2"
+__all__ = ["builtin_folder"]
 
 
 def builtin_folder() -> Path:
