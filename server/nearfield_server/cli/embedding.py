@@ -21,7 +21,7 @@ from nearfield_server.cli.files.sources import open_source
 from nearfield_server.cli.files.stdout import StdoutSink
 from nearfield_server.cli.files.text import require_columns
 from nearfield_server.cli.files.writers import Column, Output, output_format, publish
-from nearfield_server.cli.progress import Progress, duration
+from nearfield_server.cli.progress import Progress, counted, duration
 
 if TYPE_CHECKING:
     from nearfield import StreamOptions
@@ -137,7 +137,7 @@ def _to_file(request: Request, source: Source, output: Output, embedder: Embedde
     partial = Partial(Paths(request.out), identity, _journalled(request, output))
     done = partial.open(resume=request.resume, overwrite=request.overwrite)
     if done:
-        _say(f"going on after {done:,} rows of an unfinished run")
+        _say(f"going on after {counted(done)} of an unfinished run")
     try:
         with _telling_what_is_left(partial), _progress(request, source, done) as progress:
             run(_job(request, source, partial, options, progress), embedder)
@@ -211,7 +211,7 @@ def _telling_what_is_left(partial: Partial) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        fail(f"interrupted after {partial.counts.rows:,} rows{_way_on(partial)}")
+        fail(f"interrupted after {counted(partial.counts.rows)}{_way_on(partial)}")
         raise typer.Exit(Exit.INTERRUPTED) from None
     except Exception as error:
         message, code = describe(error)
@@ -220,7 +220,7 @@ def _telling_what_is_left(partial: Partial) -> Iterator[None]:
             lines.append("--on-error skip goes on without such rows, and lists them")
         if partial.safe.rows and partial.paths.spool.exists():
             way_on = "; with a mended input, add --overwrite" if code is Exit.WRONG else _way_on(partial)
-            lines.append(f"{partial.safe.rows:,} rows are done{way_on}")
+            lines.append(f"done so far: {counted(partial.safe.rows)}{way_on}")
         raise CliError("\n".join(lines), code) from error
 
 
@@ -239,10 +239,10 @@ def _finished(request: Request, counts: Counts, done: int, seconds: float) -> No
         where = f" ({Paths(request.out).errors})" if request.out else ""
         facts.append(f"{counts.failed:,} skipped{where}")
     if done:
-        facts.append(f"{done:,} rows from before")
+        facts.append(f"{counted(done)} from before")
     rate = (counts.rows - done) / max(seconds, 1e-9)
     facts += [duration(seconds), f"{rate:,.0f} texts/s"]
-    _say(f"{counts.rows:,} rows: {', '.join(facts)} -> {request.out or 'stdout'}")
+    _say(f"{counted(counts.rows)}: {', '.join(facts)} -> {request.out or 'stdout'}")
     if counts.failed:
         raise typer.Exit(Exit.SKIPPED)
 

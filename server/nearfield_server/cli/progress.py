@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
-__all__ = ["Progress", "duration", "status_line"]
+__all__ = ["Progress", "counted", "duration", "status_line"]
 
 _QUIET_SECONDS = 1.0
 _BAR_SECONDS = 0.1
@@ -93,10 +93,15 @@ class Progress:
 
 def status_line(rows: int, total: int | None, rate: float, seconds_left: float | None, part: float | None) -> str:
     """Give what is known in one line."""
-    done = f"{rows:,}/{total:,} rows" if total else f"{rows:,} rows"
+    done = f"{rows:,}/{total:,} rows" if total else counted(rows)
     percent = f" ({part:.0%})" if part is not None else ""
     eta = f", {duration(seconds_left)} left" if seconds_left is not None else ""
     return f"{done}{percent}, {rate:,.0f} texts/s{eta}"
+
+
+def counted(rows: int) -> str:
+    """Write a number of rows: 1 row, 2,000 rows."""
+    return f"{rows:,} row{'' if rows == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:

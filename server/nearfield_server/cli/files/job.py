@@ -13,8 +13,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol, Unpack
@@ -109,8 +109,8 @@ def run(job: Job, embedder: Embedder) -> None:
         close = getattr(stream, "close", None)
         if close is not None:
             close()
+        feed.close()
         with feed.lock:
-            feed.stopped = True
             job.sink.checkpoint()
 
 
@@ -123,21 +123,21 @@ class _Feed:
 
     def __init__(self, job: Job) -> None:
         self.failure: Exception | None = None
-        self.stopped = False
         self.lock = threading.Lock()
+        self._stopped = False
+        self._rows: Generator[Row, None, None] | None = None
         self._job = job
         self._unsettled: deque[Row] = deque()
 
     def __iter__(self) -> Iterator[str]:
         job = self._job
         done = job.sink.counts.rows
-        rows = job.source.rows(skip=done, fields=job.fields)
+        self._rows = job.source.rows(skip=done, fields=job.fields)
         try:
-            with closing(rows):
-                for row in islice(rows, None if job.limit is None else max(0, job.limit - done)):
-                    self._take(row)
-                    if row.text is not None:
-                        yield row.text
+            for row in islice(self._rows, None if job.limit is None else max(0, job.limit - done)):
+                self._take(row)
+                if row.text is not None:
+                    yield row.text
         except Exception as error:  # noqa: BLE001  kept for `run`: the rows before it are to be settled first
             self.failure = error
 
@@ -147,8 +147,17 @@ class _Feed:
             raise BadRow(f"{self._job.source.name}: {row.problem}")
         with self.lock:
             self._unsettled.append(row)
-            if row.text is None and not self.stopped:
+            if row.text is None and not self._stopped:
                 self.settle_bad_rows()
+
+    def close(self) -> None:
+        """Settle nothing more, and close the input."""
+        with self.lock:
+            self._stopped = True
+        if self._rows is not None:
+            # While the client's thread waits for a line, it can't be closed; that thread is left to end by itself.
+            with suppress(ValueError):
+                self._rows.close()
 
     def answered(self) -> Row:
         """Give the row that the next answer is for, once the bad rows before it are settled. With the lock held."""

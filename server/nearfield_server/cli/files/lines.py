@@ -22,16 +22,17 @@ _UTF8_BOM = b"\xef\xbb\xbf"
 
 
 class Lines:
-    """The lines of `path`, or of stdin for `None`, without their ends."""
+    """The lines of `path`, or of stdin for `None`; without their ends, unless these may belong to a text."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, keep_ends: bool = False) -> None:
         """Name the input; it is opened when it is iterated over."""
+        self._keep_ends = keep_ends
         self.name = "stdin" if path is None else str(path)
         self._path = path
         self._raw: IO[bytes] | None = None
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        """Yield line numbers from 1, and the lines with their line ends cut off.
+        """Yield line numbers from 1, and the lines.
 
         Raises:
             InputError: the file can't be read, isn't gzip though it is named so, or has an endless line.
@@ -46,7 +47,7 @@ class Lines:
                         raise InputError(msg)
                     if number == 1:
                         line = line.removeprefix(_UTF8_BOM)
-                    yield number, line.removesuffix(b"\n").removesuffix(b"\r")
+                    yield number, line if self._keep_ends else line.removesuffix(b"\n").removesuffix(b"\r")
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             msg = f"{self.name}: damaged or cut gzip data after line {number} ({error})"
             raise InputError(msg) from error

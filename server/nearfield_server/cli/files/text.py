@@ -20,9 +20,9 @@ _SHOWN_NAMES = 20
 class _LineSource:
     """What the three have in common: they know bytes read, but neither rows nor types."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, keep_ends: bool = False) -> None:
         self._path = path
-        self._lines = Lines(path)
+        self._lines = Lines(path, keep_ends=keep_ends)
         self.name = self._lines.name
 
     @property
@@ -102,7 +102,7 @@ class CsvSource(_LineSource):
 
     def __init__(self, path: Path | None, text_field: str, delimiter: str) -> None:
         """Take the text from column `text_field`."""
-        super().__init__(path)
+        super().__init__(path, keep_ends=True)
         self._text_field = text_field
         self._delimiter = delimiter
 
@@ -139,7 +139,7 @@ class CsvSource(_LineSource):
             text, problem = decoded(number, line)
             if text is None:
                 raise InputError(f"{self.name}: {problem}")
-            yield text + "\n"
+            yield text
 
 
 def text_of(value: object, name: str, place: str) -> tuple[str | None, str]:
