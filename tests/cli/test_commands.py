@@ -108,7 +108,11 @@ def test_bad_rows_can_be_skipped_and_are_listed(run, tmp_path):
         (["embed", "{texts}", "--out", "x.xyz"], [".npy", ".parquet", ".jsonl"]),
         (["embed", "{texts}", "--out", "{folder}/none/x.npy"], ["none"]),
         (["models", "nothere"], ["nothere"]),
-        (["models", "--target", "localhost:1"], ["no server at localhost:1", "nearfield serve", "--local"]),
+        pytest.param(
+            ["models", "--target", "localhost:1"],
+            ["no server at localhost:1", "nearfield serve", "--local"],
+            marks=pytest.mark.slow,  # the client tries more than once
+        ),
         (["serve", "--listen", "here"], ["listen", "flag --listen"]),
         (["serve", "--model", "a"], ["NAME=PATH"]),
         (["similarity", "one"], ["2 to 100"]),

@@ -94,9 +94,22 @@ def test_a_run_killed_anywhere_ends_as_one_that_was_not(fake_client, texts, kill
         settle(given, Paths(Path(whole) / "out.npy"), fake_client.make(refused=["refused"]), on_row=on_row, every=every)
         if not image.exists():
             return
-        client = fake_client.make(refused=["refused"])
-        settle(image / given.name, Paths(image / "out.npy"), client)
+        journal = Journal.read(Paths(image / "out.npy").journal)
+        done = settle(image / given.name, Paths(image / "out.npy"), fake_client.make(refused=["refused"]))
+        assert done == (journal.counts.rows if journal else 0)
         assert contents(image) == contents(whole)
+
+
+def test_what_the_journal_doesnt_know_is_cut_off(fake_client, tmp_path):
+    given, paths = write(tmp_path, ["a", 7, "b", "c", "d"]), Paths(tmp_path / "out.npy")
+    with pytest.raises(nearfield.Unavailable):
+        settle(given, paths, fake_client.make(stop_at=2))
+    for path in (paths.spool, paths.spooled_errors):
+        with path.open("ab") as file:
+            file.write(b"written after the last checkpoint")
+    assert settle(given, paths, fake_client.make()) == 3
+    np.testing.assert_array_equal(np.load(paths.out), [fake_client.vector_of(text) for text in "abcd"])
+    assert [json.loads(line)["row"] for line in paths.errors.read_text("utf-8").splitlines()] == [1]
 
 
 def test_only_what_is_missing_is_asked_for(fake_client, tmp_path):

@@ -20,6 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    from nearfield_server.cli.main import run  # noqa: PLC0415
+    try:
+        from nearfield_server.cli.main import run  # noqa: PLC0415
 
-    return run(sys.argv[1:] if arguments is None else list(arguments))
+        return run(sys.argv[1:] if arguments is None else list(arguments))
+    except KeyboardInterrupt:  # before or after a command, which has its own words for it
+        return 130

@@ -215,7 +215,8 @@ def _telling_what_is_left(partial: Partial) -> Iterator[None]:
         raise typer.Exit(Exit.INTERRUPTED) from None
     except Exception as error:
         message, code = describe(error)
-        lines = [message]
+        nameless = isinstance(error, OSError) and error.filename is None  # such as a full disk
+        lines = [f"{partial.paths.spool}: {message}" if nameless else message]
         if isinstance(error, BadRow):
             lines.append("--on-error skip goes on without such rows, and lists them")
         if partial.safe.rows and partial.paths.spool.exists():

@@ -106,7 +106,7 @@ def counted(rows: int) -> str:
 
 def duration(seconds: float) -> str:
     """Write a time span for people: 8.3s, 2m05s, 3h20m."""
-    if seconds < 60:  # noqa: PLR2004
+    if round(seconds, 1) < 60:  # noqa: PLR2004
         return f"{seconds:.1f}s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:  # noqa: PLR2004
