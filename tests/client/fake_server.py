@@ -245,7 +245,7 @@ def abort(context, status):
     context.abort(next(code for code in grpc.StatusCode if code.value[0] == status.code), status.message)
 
 
-def start(fake, address="localhost:0", credentials=None):
+def start(fake, address="127.0.0.1:0", credentials=None):
     """Give a started server and its target."""
     server = grpc.server(ThreadPoolExecutor(16), options=(("grpc.so_reuseport", 0),))
     embed_pb2_grpc.add_EmbedServiceServicer_to_server(fake, server)
@@ -254,4 +254,6 @@ def start(fake, address="localhost:0", credentials=None):
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Check": check}),))
     port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     server.start()
-    return server, address if address.startswith("unix:") else f"localhost:{port}"
+    # One family only: "localhost" means two ports of one number, of which another process may have the second.
+    host = "localhost" if credentials else "127.0.0.1"
+    return server, address if address.startswith("unix:") else f"{host}:{port}"
