@@ -20,7 +20,12 @@ def target(fake):
 
 
 @pytest.fixture(params=[nearfield.Client, BlockingAsyncClient], ids=["sync", "async"])
-def client(request, target):
-    """Both clients: every test that asks for this one runs twice."""
-    with request.param(target, retry=FAST, timeout=10.0) as client:
+def open_client(request):
+    """Both clients: every test that asks for this, or for `client`, runs twice."""
+    return request.param
+
+
+@pytest.fixture
+def client(open_client, target):
+    with open_client(target, retry=FAST, timeout=10.0) as client:
         yield client

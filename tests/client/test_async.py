@@ -110,6 +110,14 @@ async def test_a_closed_client_says_so(target):
         await client.models()
 
 
+async def test_a_cancel_of_the_callers_own_stays_one(aclient, fake):
+    fake.hold = threading.Event()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await aclient.embed("a")
+    fake.hold.set()
+
+
 async def test_made_outside_a_loop(target):
     client = await asyncio.to_thread(nearfield.AsyncClient, target)
     assert len(await client.models()) == 1

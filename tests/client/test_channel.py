@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import fake_server
 import grpc
@@ -78,11 +79,33 @@ def test_keepalive_and_the_callers_own_options():
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("timeout", 0), ("keepalive_seconds", -1), ("compression", "zip")], ids=str
+    ("option", "value"),
+    [
+        ("timeout", 0),
+        ("timeout", 1e300),
+        ("keepalive_seconds", -1),
+        ("keepalive_seconds", float("inf")),
+        ("keepalive_seconds", 1e-6),
+        ("compression", "zip"),
+        ("user_agent", "a\nb"),
+    ],
+    ids=str,
 )
 def test_impossible_values(option, value):
     with pytest.raises(ValueError, match=option):
         nearfield.Client(**{option: value})
+
+
+def test_the_longest_timeout(target):
+    with nearfield.Client(target, timeout=1e9) as client:
+        assert client.embed("ab")[0] == 2
+        assert [one.index for one in client.embed_stream(["a"], timeout=1e9)] == [0]
+
+
+def test_a_name_in_the_user_agent(target, fake):
+    with nearfield.Client(target, user_agent="shop/1.2") as client:
+        client.models()
+    assert fake.metadata[0]["user-agent"].startswith("shop/1.2 nearfield-python ")
 
 
 def test_unknown_options():
@@ -113,6 +136,30 @@ def test_tls(fake, certificate, mutual):
         assert client.embed("ab")[0] == 2
     assert key.decode() not in repr(tls)
     server.stop(0).wait()
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_credentials_from_files(fake, certificate, kind, tmp_path):
+    key, cert = certificate
+    (tmp_path / "key.pem").write_bytes(key)
+    (tmp_path / "cert.pem").write_bytes(cert)
+    server, target = fake_server.start(fake, credentials=grpc.ssl_server_credentials([certificate], cert, True))
+    paths = {"private_key": kind(tmp_path / "key.pem"), "certificate_chain": kind(tmp_path / "cert.pem")}
+    tls = nearfield.Tls(root_certificates=kind(tmp_path / "cert.pem"), server_name="nearfield.test", **paths)
+    with nearfield.Client(target, tls=tls, retry=FAST) as client:
+        assert client.embed("ab")[0] == 2
+    server.stop(0).wait()
+
+
+def test_credentials_that_can_not_be(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        nearfield.Client(tls=nearfield.Tls(root_certificates=tmp_path / "none.pem"))
+    with pytest.raises(ValueError, match="belong together"):
+        nearfield.Client(tls=nearfield.Tls(private_key=b"-----BEGIN"))
+    with pytest.raises(ValueError, match="not in PEM"):
+        nearfield.Client(tls=nearfield.Tls(root_certificates=b"der"))
+    with pytest.raises(ValueError, match="are bytes"):
+        nearfield.Client(tls=nearfield.Tls(root_certificates="-----BEGIN CERTIFICATE-----"))
 
 
 def test_tls_refuses_a_certificate_that_it_does_not_know(fake, certificate):

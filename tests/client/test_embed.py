@@ -1,12 +1,17 @@
 """Vectors, their order and shape, and what was sent to get them."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
+import grpc
 import numpy as np
 import pytest
-from fake_server import WIDTH
+from fake_server import WIDTH, FakeServer, make_status, retry_info, violation
 
 import nearfield
+from nearfield import _convert
+from nearfield._jobs import EmbedJob, TokenizeJob
+from nearfield.v1 import embed_pb2
 
 
 def texts_of(count):
@@ -96,6 +101,33 @@ def test_limits_are_asked_for_again_after_a_refusal(client, fake):
     assert fake.calls["GetModel"] == 2
 
 
+def _within_limits(fake):
+    def check(request, context):
+        if len(request.inputs) <= fake.model.limits.max_inputs:
+            return None
+        return make_status(grpc.StatusCode.INVALID_ARGUMENT, "inputs: too many", violation("inputs", "too many"))
+
+    return check
+
+
+def test_limits_that_became_tighter_are_learned_within_the_call(client, fake):
+    client.embed("a")
+    fake.model.limits.max_inputs = 3
+    fake.fail("Embed", *[_within_limits(fake)] * 50)
+    texts = texts_of(20)
+    assert client.embed(texts)[:, 0].tolist() == [len(text) for text in texts]
+    assert fake.calls["GetModel"] == 2
+
+
+def test_limits_that_did_not_change_are_no_reason_to_try_again(client, fake):
+    client.embed("a")
+    refusal = make_status(grpc.StatusCode.INVALID_ARGUMENT, "prompt_name: unknown", violation("prompt_name", "unknown"))
+    fake.fail("Embed", refusal)
+    with pytest.raises(nearfield.InvalidArgument, match="prompt_name"):
+        client.embed("a")
+    assert fake.calls == {"GetModel": 2, "Embed": 2}
+
+
 def test_four_parts_at_most_are_under_way(client, fake):
     fake.hold = threading.Event()
     worker = threading.Thread(target=client.embed, args=(texts_of(80),))
@@ -168,7 +200,16 @@ def test_a_wrong_element_is_named(client, wrong):
         client.embed(["fine", wrong])
 
 
-@pytest.mark.parametrize("wrong", [None, 5, b"text"])
+class Frame:
+    """What pandas, polars and pyarrow agree on."""
+
+    columns = ("title", "body")
+
+    def __iter__(self):
+        return iter(self.columns)
+
+
+@pytest.mark.parametrize("wrong", [None, 5, b"text", Frame()])
 def test_no_collection_is_a_type_error(client, wrong):
     with pytest.raises(TypeError):
         client.embed(wrong)
@@ -181,6 +222,55 @@ def test_unknown_options_and_values(client):
         client.embed(["a"], output_dtype="float64")
     with pytest.raises(nearfield.InvalidArgument, match="dimensions"):
         client.embed(["a"], dimensions=0)
+
+
+@pytest.mark.parametrize("options", [{"output_dtype": "int8"}, {"dimensions": 2}], ids=str)
+def test_vectors_other_than_asked_for_are_no_result(client, fake, options, monkeypatch):
+    plain = embed_pb2.EmbedRequest()
+    embedded = fake.embedded
+    monkeypatch.setattr(fake, "embedded", lambda inputs, _: embedded(inputs, plain))
+    with pytest.raises(nearfield.InternalError, match=r"(was|were) asked for"):
+        client.embed(["a"], **options)
+    with pytest.raises(nearfield.InternalError, match=r"(was|were) asked for"):
+        list(client.embed_stream(["a"], **options))
+
+
+@pytest.mark.parametrize("count", [1, 40])
+def test_closing_ends_a_call_that_is_under_way(target, fake, open_client, count):
+    fake.hold = threading.Event()
+    with ThreadPoolExecutor(1) as pool, open_client(target) as client:
+        call = pool.submit(client.embed, ["a"] * count)
+        assert fake.unary_started.acquire(timeout=5)
+        client.close()
+        with pytest.raises(nearfield.Cancelled, match="closed"):
+            call.result(5)
+        fake.hold.set()
+
+
+@pytest.mark.parametrize("count", [1, 40])
+def test_closing_ends_a_wait_for_the_next_attempt(target, fake, open_client, count):
+    failed = threading.Semaphore(0)
+
+    def later(request, context):
+        failed.release()
+        return make_status(grpc.StatusCode.UNAVAILABLE, "later", retry_info(60))
+
+    fake.fail("Embed", *[later] * 4)
+    with ThreadPoolExecutor(1) as pool, open_client(target, timeout=None) as client:
+        call = pool.submit(client.embed, ["a"] * count)
+        for _ in range(min(count, 4)):
+            assert failed.acquire(timeout=5)
+        client.close()
+        with pytest.raises(nearfield.Cancelled, match="closed"):
+            call.result(5)
+
+
+def test_no_part_answered_is_no_result():
+    model = _convert.model_of(FakeServer().model)
+    for job in (EmbedJob(["a"], {}), TokenizeJob(["a"], {})):
+        job.parts(model)
+        with pytest.raises(AssertionError, match="this is a bug"):
+            job.result()
 
 
 def test_a_model_exchanged_between_parts_is_no_result(client, fake):

@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
@@ -190,6 +191,22 @@ def test_the_iterable_is_pulled_no_faster_than_results_are_taken(client, fake):
     stream.close()
 
 
+def test_a_window_of_ones_own(client):
+    pulled = itertools.count(1)
+    last = [0]
+
+    def endless():
+        while True:
+            last[0] = next(pulled)
+            yield "x"
+
+    stream = client.embed_stream(endless(), window=2)
+    for taken in range(1, 50):
+        next(stream)
+        assert last[0] <= taken + 2
+    stream.close()
+
+
 def test_closing_cancels_the_call_and_stops_the_feeder(client, fake):
     stream = client.embed_stream(itertools.repeat("x"))
     next(stream)
@@ -199,6 +216,29 @@ def test_closing_cancels_the_call_and_stops_the_feeder(client, fake):
     for feeder in feeders:
         feeder.join(5)
         assert not feeder.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("rpc", "start"),
+    [("EmbedStream", lambda client: client.embed_stream(["a"])), ("WatchModels", lambda client: client.watch_models())],
+    ids=["embed_stream", "watch_models"],
+)
+def test_closing_the_client_ends_what_streams(target, fake, open_client, rpc, start):
+    began, held = threading.Event(), threading.Event()
+
+    def hold(request, context):
+        began.set()
+        held.wait(10)
+
+    fake.fail(rpc, hold)
+    with ThreadPoolExecutor(1) as pool, open_client(target) as client:
+        first = pool.submit(next, start(client))
+        assert began.wait(5)
+        client.close()
+        # On asyncio this isn't CancelledError: nobody cancelled the task that waits.
+        with pytest.raises(nearfield.Cancelled, match="closed"):
+            first.result(5)
+        held.set()
 
 
 def test_a_deadline_holds_for_the_whole_stream(client):
@@ -218,8 +258,9 @@ def test_a_deadline_holds_for_the_whole_stream(client):
 def test_arguments_are_checked_at_once(client):
     with pytest.raises(TypeError, match="put it into a list"):
         client.embed_stream("text")
-    with pytest.raises(ValueError, match="batch_size"):
-        client.embed_stream([], batch_size=0)
+    for option in ("batch_size", "window"):
+        with pytest.raises(ValueError, match=option):
+            client.embed_stream([], **{option: 0})
     with pytest.raises(TypeError, match="unknown option 'order'"):
         client.embed_stream([], order=True)
 

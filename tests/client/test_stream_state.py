@@ -1,13 +1,16 @@
 """The rules of a stream, without a server: packing, credit, resending, order."""
 
+import dataclasses
+
 import grpc
 import pytest
 from fake_server import FakeServer, make_status, reason, retry_info
 
 import nearfield
-from nearfield import _errors
+from nearfield import _convert, _errors
+from nearfield._plan import StreamPlan
 from nearfield._split import Budget
-from nearfield._stream import StreamPlan, StreamState
+from nearfield._stream import StreamState
 from nearfield.v1 import embed_pb2
 
 FAKE = FakeServer()
@@ -17,7 +20,8 @@ INTERNAL = make_status(grpc.StatusCode.INTERNAL, "error id 1")
 
 def make_state(window=64, batch=4, *, ordered=False, attempts=3):
     retry = nearfield.RetryPolicy(max_attempts=attempts, jitter=0.0)
-    return StreamState(Budget(inputs=batch, size_bytes=16_384), retry, window=window, ordered=ordered)
+    budget = Budget(inputs=batch, size_bytes=16_384)
+    return StreamState(budget, retry, window=window, ordered=ordered, form=_convert.RowForm())
 
 
 def fed(count, **options):
@@ -142,6 +146,23 @@ def test_but_not_for_ever():
     assert [type(one.error) for one in taken(state)] == [nearfield.Unavailable] * 4
 
 
+def test_an_overload_is_not_answered_with_more_messages():
+    full = make_status(grpc.StatusCode.RESOURCE_EXHAUSTED, "queue full", retry_info(1.0))
+    state = fed(4)
+    for attempt in range(3):
+        (message,) = sent(state, now=100.0 * attempt)
+        state.on_reply(bad(message, full), now=100.0 * attempt, draw=0.0)
+    assert sent(state, now=1_000.0) == []
+    assert [type(one.error) for one in taken(state)] == [nearfield.ResourceExhausted] * 4
+
+
+def test_but_a_message_that_is_too_large_is_resent_input_by_input():
+    state = fed(4)
+    (message,) = sent(state)
+    state.on_reply(bad(message, make_status(grpc.StatusCode.RESOURCE_EXHAUSTED, "too large")), now=0.0, draw=0.0)
+    assert [len(one.inputs) for one in sent(state)] == [1, 1, 1, 1]
+
+
 def test_ordered_results_wait_for_those_before():
     state = fed(8, ordered=True)
     first, second = sent(state)
@@ -204,6 +225,25 @@ def test_replies_that_do_not_fit():
         state.on_reply(good(message), now=0.0, draw=0.0)
 
 
+def test_rows_of_another_type_than_was_asked_for():
+    state = fed(4)
+    (message,) = sent(state)
+    other = good(message)
+    other.result.embeddings.dtype = 2
+    with pytest.raises(nearfield.InternalError, match="element type 2, but float32"):
+        state.on_reply(other, now=0.0, draw=0.0)
+
+
+def test_a_model_exchanged_within_a_stream_ends_it():
+    state = fed(8)
+    first, second = sent(state)
+    state.on_reply(good(first), now=0.0, draw=0.0)
+    other = good(second)
+    other.result.model = "toy-2"
+    with pytest.raises(nearfield.Aborted, match="exchanged"):
+        state.on_reply(other, now=0.0, draw=0.0)
+
+
 def test_reasons_come_along():
     state = fed(1)
     (message,) = sent(state)
@@ -211,12 +251,25 @@ def test_reasons_come_along():
     assert taken(state)[0].error.reason == "BACKEND"
 
 
-def test_the_window_holds_two_messages_at_least():
-    plan = StreamPlan({"batch_size": 8})
-    model = nearfield._convert.model_of(FAKE.model)
-    state = plan.start(model, nearfield.RetryPolicy())
+@pytest.mark.parametrize(
+    ("options", "published", "window"),
+    [
+        ({"batch_size": 8}, 64, 64),
+        ({"batch_size": 8}, 10, 16),
+        ({"window": 3}, 64, 3),
+        ({"window": 200, "batch_size": 4}, 64, 200),
+        ({}, 10**9, 4_096),
+        ({}, 0, 256),
+    ],
+    ids=str,
+)
+def test_the_window(options, published, window):
+    model = _convert.model_of(FAKE.model)
+    model = dataclasses.replace(model, limits=dataclasses.replace(model.limits, stream_window_inputs=published))
+    state = StreamPlan(options).start(model, nearfield.RetryPolicy())
     added = 0
     while state.wants_input:
         state.add("x")
         added += 1
-    assert added == 64
+    assert added == window
+    assert all(len(one.inputs) <= window for one in sent(state))

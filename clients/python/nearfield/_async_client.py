@@ -13,15 +13,15 @@ import grpc
 
 from nearfield import _convert, _methods
 from nearfield._async_stream import AsyncStream
-from nearfield._async_transport import AsyncTransport
+from nearfield._async_transport import AsyncTransport, closing_told
 from nearfield._cache import ModelCache
 from nearfield._channel import ClientOptions, check_timeout, make_settings
 from nearfield._deadline import Deadline
 from nearfield._errors import NearfieldError
 from nearfield._health import ReadyWait
 from nearfield._jobs import DetokenizeJob, EmbedJob, Job, TokenizeJob
+from nearfield._plan import StreamPlan
 from nearfield._status import error_of_call
-from nearfield._stream import StreamPlan
 from nearfield._types import (
     Array,
     EmbedOptions,
@@ -205,16 +205,26 @@ class AsyncClient:
         return model
 
     async def _run(self, job: Job[_RequestT, _ReplyT], name: str, deadline: Deadline) -> None:
+        known = self._models.get(name)
         try:
-            await self._transport.run(job, await self._model(name, deadline), deadline)
+            await self._transport.run(job, known or await self._fetch(name, deadline), deadline)
         except NearfieldError as error:
-            self._models.forget_after(name, error)
-            raise
+            is_doubtful = self._models.forget_after(name, error)
+            if known is None or not is_doubtful or (fresh := await self._fetch(name, deadline)).limits == known.limits:
+                raise
+        else:
+            return
+        # The limits have changed since they were learned: cut anew.
+        await self._transport.run(job, fresh, deadline)
 
 
 async def _watch(call: Any) -> AsyncGenerator[Model, None]:
     try:
-        async for reply in call:
+        while True:
+            with closing_told():
+                reply = await call.read()
+            if reply is grpc.aio.EOF:
+                return
             yield _convert.model_of(reply.model)
     except grpc.RpcError as error:
         raise error_of_call(error) from error

@@ -17,12 +17,13 @@ from typing import Any
 
 import grpc
 
-from nearfield._async_transport import AsyncTransport
+from nearfield._async_transport import AsyncTransport, closing_told
 from nearfield._deadline import Deadline
 from nearfield._ending import Ending
 from nearfield._errors import DeadlineExceeded, NearfieldError
 from nearfield._methods import EMBED_STREAM
-from nearfield._stream import StreamPlan, StreamState
+from nearfield._plan import StreamPlan
+from nearfield._stream import StreamState
 from nearfield._types import Model, StreamResult
 
 __all__ = ["AsyncStream"]
@@ -109,7 +110,7 @@ class AsyncStream:
         """Take one reply, or reconnect. Raises NearfieldError when that is hopeless."""
         call = self._call or self._connect()
         reply: Any = grpc.aio.EOF
-        with contextlib.suppress(grpc.RpcError):
+        with contextlib.suppress(grpc.RpcError), closing_told():
             reply = await call.read()
         if reply is not grpc.aio.EOF:
             self._state.on_reply(reply, now=time.monotonic(), draw=_draw())
@@ -117,7 +118,7 @@ class AsyncStream:
             return
         error = await self._ending.error()
         await self._disconnect()
-        await asyncio.sleep(self._lost(error))
+        await self._transport.pause(self._lost(error))
 
     def _lost(self, error: NearfieldError) -> float:
         return self._state.on_disconnect(error, seconds_left=self._deadline.left(), draw=_draw())

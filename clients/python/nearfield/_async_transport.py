@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Iterator
 from typing import Any, TypeVar
@@ -11,18 +12,34 @@ import grpc
 
 from nearfield._channel import Settings
 from nearfield._deadline import Deadline
-from nearfield._errors import NearfieldError, remapped
+from nearfield._errors import Cancelled, NearfieldError, remapped
 from nearfield._jobs import Job
 from nearfield._methods import Method
 from nearfield._retry import next_delay
 from nearfield._status import error_of_call
-from nearfield._transport import PARTS_IN_FLIGHT
+from nearfield._transport import CLOSED, PARTS_IN_FLIGHT
 from nearfield._types import Model
 
-__all__ = ["AsyncTransport"]
+__all__ = ["AsyncTransport", "closing_told"]
 
 RequestT = TypeVar("RequestT")
 ReplyT = TypeVar("ReplyT")
+
+
+@contextlib.contextmanager
+def closing_told() -> Iterator[None]:
+    """Raise Cancelled for gRPC's CancelledError where nobody cancelled the present task.
+
+    Closing a channel makes gRPC raise CancelledError in all who wait for one of its calls. Let through, it would pass
+    for a cancel of the caller's task: a TaskGroup, for one, would take the task for done.
+    """
+    try:
+        yield
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and not task.cancelling():
+            raise Cancelled(CLOSED) from None
+        raise
 
 
 class AsyncTransport:
@@ -33,11 +50,11 @@ class AsyncTransport:
         self.settings = settings
         self._channel: grpc.aio.Channel | None = None
         self._callables: dict[str, Any] = {}
-        self._closed = False
+        self._closed = asyncio.Event()
 
     async def close(self) -> None:
         """Cancel what is under way and disconnect; a second time does nothing."""
-        self._closed = True
+        self._closed.set()
         channel, self._channel = self._channel, None
         if channel is not None:
             await channel.close()
@@ -55,12 +72,20 @@ class AsyncTransport:
                 delay = next_delay(self.settings.retry, error, attempts=attempts, seconds_left=left, draw=draw)
                 if delay is None:
                     raise
-            await asyncio.sleep(delay)
+            await self.pause(delay)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait. Raises Cancelled when the client is closed meanwhile."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closed.wait()
+                raise Cancelled(CLOSED)
 
     async def once(self, method: Method[RequestT, ReplyT], request: RequestT, timeout: float | None) -> ReplyT:  # noqa: ASYNC109 - gRPC's own
         """Call once; cancelling the task cancels the RPC. Raises NearfieldError."""
         try:
-            return await self.start("unary_unary", method, request, timeout)  # type: ignore[no-any-return]
+            with closing_told():
+                return await self.start("unary_unary", method, request, timeout)  # type: ignore[no-any-return]
         except grpc.RpcError as error:
             raise error_of_call(error) from error
 
@@ -92,7 +117,7 @@ class AsyncTransport:
             job.accept(part, reply)
 
     def _callable(self, kind: str, method: Method[Any, Any]) -> Any:
-        if self._closed:
+        if self._closed.is_set():
             raise ValueError("the client is closed")
         if (found := self._callables.get(method.path)) is None:
             found = getattr(self._open(), kind)(method.path, method.encode, method.decode)

@@ -29,7 +29,12 @@ class ModelCache:
                 self._models.clear()
             self._models[name] = model
 
-    def forget_after(self, name: str, error: NearfieldError) -> None:
-        """Drop what an error calls into doubt: the server may have been restarted with other models or limits."""
-        if isinstance(error, (InvalidArgument, NotFound, ResourceExhausted)) and error.retry_delay is None:
-            self._models.pop(name, None)
+    def forget_after(self, name: str, error: NearfieldError) -> bool:
+        """Drop what an error calls into doubt: the server may have been restarted with other models or limits.
+
+        Tells whether the request may have been cut by limits of the past; not where one input is blamed.
+        """
+        if not isinstance(error, (InvalidArgument, NotFound, ResourceExhausted)) or error.retry_delay is not None:
+            return False
+        self._models.pop(name, None)
+        return not any("[" in path for path, _ in error.field_violations)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypedDict
 
 import grpc
 
 from nearfield._retry import RetryPolicy
-from nearfield._types import Tls
+from nearfield._types import Pem, Tls
 
 __all__ = ["ClientOptions", "Compression", "Metadata", "Settings", "check_timeout", "make_settings"]
 
@@ -31,8 +31,12 @@ _OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_send_message_length", -1),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 5_000),
-    ("grpc.primary_user_agent", "nearfield-python"),
 )
+_USER_AGENT = "nearfield-python"
+# gRPC counts keepalives in 32 bits of milliseconds, and takes deadlines beyond its clock for passed.
+_SHORTEST_KEEPALIVE_SECONDS = 0.001
+_LONGEST_KEEPALIVE_SECONDS = 2_000_000
+_LONGEST_TIMEOUT_SECONDS = 1_000_000_000
 
 
 class ClientOptions(TypedDict, total=False):
@@ -45,6 +49,7 @@ class ClientOptions(TypedDict, total=False):
         retry: a `RetryPolicy`.
         keepalive_seconds: send HTTP/2 pings after this long without traffic; None, the default, sends none.
         compression: "gzip" or "deflate" for requests; default None.
+        user_agent: name of your program, put before the client's own in the user-agent header.
         channel_options: further gRPC channel arguments; they win over the client's own.
     """
 
@@ -54,6 +59,7 @@ class ClientOptions(TypedDict, total=False):
     retry: RetryPolicy
     keepalive_seconds: float | None
     compression: Compression | None
+    user_agent: str
     channel_options: Sequence[tuple[str, Any]]
 
 
@@ -89,6 +95,7 @@ def make_settings(target: str, options: ClientOptions) -> Settings:
         channel_options=tuple(
             {
                 **dict(_OPTIONS),
+                "grpc.primary_user_agent": _user_agent(options.get("user_agent", "")),
                 **dict(_keepalive(options.get("keepalive_seconds"))),
                 **dict(_server_name(tls)),
                 **dict(options.get("channel_options", ())),
@@ -98,11 +105,10 @@ def make_settings(target: str, options: ClientOptions) -> Settings:
 
 
 def check_timeout(timeout: float | None) -> float | None:
-    """Give `timeout` back when it is None or greater than 0. Raises ValueError."""
-    if timeout is not None and not (timeout > 0 and math.isfinite(timeout)):
-        raise ValueError(
-            f"timeout is {timeout}; it must be a number of seconds greater than 0, or None for no deadline"
-        )
+    """Give `timeout` back when it is None or a number of seconds that gRPC can count. Raises ValueError."""
+    if timeout is not None and not 0 < timeout <= _LONGEST_TIMEOUT_SECONDS:
+        bounds = f"greater than 0, at most {_LONGEST_TIMEOUT_SECONDS:,}"
+        raise ValueError(f"timeout is {timeout}; it must be a number of seconds {bounds}, or None for no deadline")
     return timeout
 
 
@@ -116,10 +122,32 @@ def _check_target(target: str) -> str:
     return target
 
 
+def _user_agent(program: str) -> str:
+    if not (program.isascii() and program.isprintable()):
+        raise ValueError(f"user_agent is {program!r}; it must be printable ASCII")
+    return f"{program} {_USER_AGENT}".strip()
+
+
 def _credentials(tls: bool | Tls) -> grpc.ChannelCredentials | None:
-    if isinstance(tls, Tls):
-        return grpc.ssl_channel_credentials(tls.root_certificates, tls.private_key, tls.certificate_chain)
-    return grpc.ssl_channel_credentials() if tls else None
+    if not isinstance(tls, Tls):
+        return grpc.ssl_channel_credentials() if tls else None
+    if (tls.private_key is None) != (tls.certificate_chain is None):
+        raise ValueError("private_key and certificate_chain belong together: give both, or neither")
+    parts = (tls.root_certificates, tls.private_key, tls.certificate_chain)
+    return grpc.ssl_channel_credentials(*map(_pem, parts))
+
+
+def _pem(value: Pem) -> bytes | None:
+    """Give PEM as bytes, from a file where it is a path. Raises OSError, or ValueError for what isn't PEM."""
+    if value is None:
+        return None
+    # A text in PEM in place of its path is told as such: as a path it would end up in the message of an OSError.
+    if isinstance(value, str) and "-----BEGIN" in value:
+        raise ValueError("credentials in PEM are bytes; a str is the path of a file that holds them")
+    pem = value if isinstance(value, bytes) else Path(value).read_bytes()
+    if b"-----BEGIN" not in pem:
+        raise ValueError("credentials are not in PEM: there is no line that starts with -----BEGIN")
+    return pem
 
 
 def _server_name(tls: bool | Tls) -> tuple[tuple[str, Any], ...]:
@@ -131,8 +159,9 @@ def _server_name(tls: bool | Tls) -> tuple[tuple[str, Any], ...]:
 def _keepalive(seconds: float | None) -> tuple[tuple[str, Any], ...]:
     if seconds is None:
         return ()
-    if not seconds > 0:
-        raise ValueError(f"keepalive_seconds is {seconds}; it must be greater than 0, or None for no pings")
+    if not _SHORTEST_KEEPALIVE_SECONDS <= seconds <= _LONGEST_KEEPALIVE_SECONDS:
+        bounds = f"from {_SHORTEST_KEEPALIVE_SECONDS} to {_LONGEST_KEEPALIVE_SECONDS:,}"
+        raise ValueError(f"keepalive_seconds is {seconds}; it must be {bounds}, or None for no pings")
     return (
         ("grpc.keepalive_time_ms", int(seconds * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),

@@ -16,8 +16,8 @@ from nearfield._deadline import Deadline
 from nearfield._errors import NearfieldError
 from nearfield._health import ReadyWait
 from nearfield._jobs import DetokenizeJob, EmbedJob, Job, TokenizeJob
+from nearfield._plan import StreamPlan
 from nearfield._status import error_of_call
-from nearfield._stream import StreamPlan
 from nearfield._sync_stream import SyncStream
 from nearfield._transport import Transport
 from nearfield._types import (
@@ -202,11 +202,17 @@ class Client:
         return model
 
     def _run(self, job: Job[_RequestT, _ReplyT], name: str, deadline: Deadline) -> None:
+        known = self._models.get(name)
         try:
-            self._transport.run(job, self._model(name, deadline), deadline)
+            self._transport.run(job, known or self._fetch(name, deadline), deadline)
         except NearfieldError as error:
-            self._models.forget_after(name, error)
-            raise
+            is_doubtful = self._models.forget_after(name, error)
+            if known is None or not is_doubtful or (fresh := self._fetch(name, deadline)).limits == known.limits:
+                raise
+        else:
+            return
+        # The limits have changed since they were learned: cut anew.
+        self._transport.run(job, fresh, deadline)
 
 
 def _watch(call: Any) -> Generator[Model, None, None]:

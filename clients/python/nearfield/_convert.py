@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -10,6 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from nearfield._errors import InternalError, invalid
 from nearfield._inputs import Item, items_of
+from nearfield._split import width_of
 from nearfield._types import (
     Array,
     EmbedOptions,
@@ -27,6 +29,7 @@ from nearfield.v1 import embed_pb2, model_pb2, types_pb2
 
 __all__ = [
     "NUMPY_DTYPES",
+    "RowForm",
     "check_options",
     "embed_request",
     "enum_number",
@@ -34,6 +37,7 @@ __all__ = [
     "model_of",
     "option_fields",
     "quantization_of",
+    "row_form",
     "scores_of",
     "similarity_request",
     "timings_of",
@@ -50,8 +54,22 @@ NUMPY_DTYPES: dict[str, str] = {
 }
 """numpy's name for each output_dtype."""
 
-_BY_NUMBER = {types_pb2.DType.Value(f"DTYPE_{name.upper()}"): dtype for name, dtype in NUMPY_DTYPES.items()}
+_NUMBERS = {name: types_pb2.DType.Value(f"DTYPE_{name.upper()}") for name in NUMPY_DTYPES}
 _Wrapper: TypeAlias = Any  # protobuf's EnumTypeWrapper, whose stubs give it no useful base
+
+
+@dataclass(frozen=True, slots=True)
+class RowForm:
+    """The rows that were asked for: their element type, and how many elements where the caller set `dimensions`."""
+
+    output_dtype: str = "float32"
+    cols: int | None = None
+
+
+def row_form(options: EmbedOptions) -> RowForm:
+    """Give the form of the rows that `options`, checked before, ask for."""
+    dtype, dimensions = options.get("output_dtype") or "float32", options.get("dimensions")
+    return RowForm(dtype, None if dimensions is None else width_of(dimensions, dtype))
 
 
 def check_options(options: Mapping[str, Any], kind: type) -> None:
@@ -66,7 +84,7 @@ def enum_number(wrapper: _Wrapper, prefix: str, option: str, value: str | None) 
     """Give the number of an option's value; None is 0. Raises ValueError that lists the known values."""
     if value is None:
         return 0
-    known = [name.removeprefix(prefix).lower() for name in wrapper.keys()[1:]]
+    known = [name.removeprefix(prefix).lower() for name in wrapper.keys()[1:]]  # all but UNSPECIFIED
     if value not in known:
         raise ValueError(f"{option} is {value!r}; known: {', '.join(map(repr, known))}")
     return int(wrapper.Value(prefix + value.upper()))
@@ -129,17 +147,19 @@ def similarity_request(
 
 def scores_of(request: embed_pb2.SimilarityRequest, reply: embed_pb2.SimilarityResponse) -> Array:
     """Give the scores, [sources, targets], writable. Raises InternalError when the reply doesn't fit the request."""
-    scores = matrix(reply.scores, len(request.sources))
+    scores = matrix(reply.scores, len(request.sources), RowForm())
     if scores.shape[1] != len(request.targets or request.sources):
         raise InternalError(f"the reply has {scores.shape[1]} columns, which doesn't fit the request")
     return scores.copy()
 
 
-def matrix(message: types_pb2.Matrix, rows: int) -> Array:
-    """Show a reply's matrix, [rows, cols], read-only. Raises InternalError when the reply contradicts itself."""
-    dtype = _BY_NUMBER.get(message.dtype)
-    if dtype is None:
-        raise InternalError(f"the reply has element type {message.dtype}, which this client doesn't know: update it")
+def matrix(message: types_pb2.Matrix, rows: int, form: RowForm) -> Array:
+    """Show a reply's matrix, [rows, cols], read-only. Raises InternalError when it isn't what was asked for."""
+    dtype = NUMPY_DTYPES[form.output_dtype]
+    if message.dtype != _NUMBERS[form.output_dtype]:
+        raise InternalError(f"the reply has element type {message.dtype}, but {form.output_dtype} was asked for")
+    if form.cols is not None and message.cols != form.cols:
+        raise InternalError(f"the reply has rows of {message.cols} elements, but {form.cols} were asked for")
     size = np.dtype(dtype).itemsize
     if message.rows != rows or len(message.data) != rows * message.cols * size:
         found = f"{message.rows} rows of {message.cols} elements in {len(message.data)} bytes"

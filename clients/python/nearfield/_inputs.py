@@ -62,6 +62,9 @@ def _numbered(values: Iterable[object]) -> Iterator[tuple[int, object]]:
 def _elements(values: Iterable[object]) -> Iterable[object]:
     if isinstance(values, (bytes, bytearray)):
         raise TypeError("bytes are no text: decode them first")
+    if hasattr(values, "columns"):
+        # Iterating over a data frame gives the names of its columns: vectors of those are never meant.
+        raise TypeError(f"a {type(values).__name__} has columns: give one of them")
     if not isinstance(values, Iterable):
         raise TypeError(f"a {type(values).__name__} is no text and no collection of texts")
     return values

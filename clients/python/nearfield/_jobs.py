@@ -30,7 +30,7 @@ class Job(Protocol[RequestT, ReplyT]):
         """RPC to call for each part."""
 
     def parts(self, model: Model) -> list[range]:
-        """Give the parts that `model`'s limits ask for."""
+        """Give the parts that `model`'s limits ask for, and begin anew."""
 
     def request(self, part: range) -> RequestT:
         """Make the request of one part."""
@@ -48,9 +48,9 @@ class EmbedJob:
         """Check everything that needs no server. Raises InvalidArgument, TypeError or ValueError."""
         _convert.check_options(options, EmbedOptions)
         self._single = isinstance(texts, str)
-        self._dtype = options.get("output_dtype", "float32")
         self._dimensions = options.get("dimensions")
         self._fields = _convert.option_fields(options)
+        self._form = _convert.row_form(options)
         self._items = items_of([texts] if isinstance(texts, str) else texts)
         self._replies: dict[int, embed_pb2.EmbedResponse] = {}
         self._width = 0
@@ -60,9 +60,10 @@ class EmbedJob:
         """Cut; also learns the width of an empty result. Raises Unavailable when that isn't known yet."""
         if not self._items and not model.dimensions:
             raise Unavailable(f"model {model.name} is {model.state}: its width isn't known yet")
+        self._replies.clear()
         self._model_name = model.name
-        self._width = _split.width_of(model, self._dimensions, self._dtype)
-        return list(_split.split(self._items, _split.embed_budget(model, self._dimensions, self._dtype)))
+        self._width = _split.width_of(self._dimensions or model.dimensions, self._form.output_dtype)
+        return list(_split.split(self._items, _split.embed_budget(model, self._dimensions, self._form.output_dtype)))
 
     def request(self, part: range) -> embed_pb2.EmbedRequest:
         """Make one part's request."""
@@ -70,7 +71,7 @@ class EmbedJob:
 
     def accept(self, part: range, reply: embed_pb2.EmbedResponse) -> None:
         """Check one part's reply. Raises InternalError."""
-        _convert.matrix(reply.embeddings, len(part))
+        _convert.matrix(reply.embeddings, len(part), self._form)
         if not len(reply.token_counts) == len(reply.truncated) == len(part):
             raise InternalError(f"the reply doesn't fit the request of {len(part)} inputs")
         self._replies[part.start] = reply
@@ -78,15 +79,17 @@ class EmbedJob:
     def result(self) -> EmbedResult:
         """Put the parts together. Raises Aborted when the model was exchanged between two of them."""
         starts = sorted(self._replies)
+        if sum(self._replies[start].embeddings.rows for start in starts) != len(self._items):
+            raise AssertionError("this is a bug: a result was asked for before every part was answered")
         replies = [self._replies[start] for start in starts]
-        if kinds := {(reply.model, reply.embeddings.cols, reply.embeddings.dtype) for reply in replies}:
-            self._model_name, self._width, _ = next(iter(kinds))
+        if kinds := {(reply.model, reply.embeddings.cols) for reply in replies}:
+            self._model_name, self._width = next(iter(kinds))
         if len(kinds) > 1:
             raise Aborted("the model was exchanged while the call ran in several parts: send it again")
-        vectors = np.empty((len(self._items), self._width), _convert.NUMPY_DTYPES[self._dtype])
+        vectors = np.empty((len(self._items), self._width), _convert.NUMPY_DTYPES[self._form.output_dtype])
         for start, reply in zip(starts, replies, strict=True):
             rows = reply.embeddings.rows
-            vectors[start : start + rows] = _convert.matrix(reply.embeddings, rows)
+            vectors[start : start + rows] = _convert.matrix(reply.embeddings, rows, self._form)
         counts = [count for reply in replies for count in reply.token_counts]
         cut = [flag for reply in replies for flag in reply.truncated]
         return EmbedResult(
@@ -120,6 +123,7 @@ class _TextJob:
 
     def parts(self, model: Model) -> list[range]:
         """Cut by the limits for inputs and bytes."""
+        self._lists.clear()
         return list(_split.split(self._items, _split.plain_budget(model.limits)))
 
     def _values(self, part: range) -> list[Any]:
@@ -131,7 +135,10 @@ class _TextJob:
         self._lists[part.start] = values
 
     def _joined(self) -> list[Any]:
-        return [value for start in sorted(self._lists) for value in self._lists[start]]
+        joined = [value for start in sorted(self._lists) for value in self._lists[start]]
+        if len(joined) != len(self._items):
+            raise AssertionError("this is a bug: a result was asked for before every part was answered")
+        return joined
 
 
 class TokenizeJob(_TextJob):

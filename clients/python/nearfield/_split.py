@@ -76,16 +76,15 @@ def split(items: Sequence[Item], budget: Budget) -> Iterator[range]:
         yield range(start, len(items))
 
 
-def width_of(model: Model, dimensions: int | None, output_dtype: str) -> int:
+def width_of(dimensions: int, output_dtype: str) -> int:
     """Give the elements of a row: bytes for the packed types."""
-    width = model.dimensions if dimensions is None else dimensions
-    return (width + 7) // 8 if output_dtype in _PACKED else width
+    return (dimensions + 7) // 8 if output_dtype in _PACKED else dimensions
 
 
 def embed_budget(model: Model, dimensions: int | None, output_dtype: str) -> Budget:
     """Bound one Embed request by the limits for inputs, bytes, tokens and the reply's bytes."""
     limits = model.limits
-    row_bytes = width_of(model, dimensions, output_dtype) * _ELEMENT_BYTES.get(output_dtype, 1) + 16
+    row_bytes = width_of(dimensions or model.dimensions, output_dtype) * _ELEMENT_BYTES.get(output_dtype, 1) + 16
     rows = max(1, (_or_unbounded(limits.max_response_bytes) - _ENVELOPE_BYTES) // row_bytes)
     longest_prompt = max(map(_utf8_bytes, model.prompts.values()), default=0)
     return Budget(

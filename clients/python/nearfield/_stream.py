@@ -19,21 +19,19 @@ from dataclasses import dataclass, field
 import grpc
 
 from nearfield import _convert
-from nearfield._errors import DeadlineExceeded, InternalError, InvalidArgument, NearfieldError, remapped
+from nearfield._errors import Aborted, DeadlineExceeded, InternalError, InvalidArgument, NearfieldError, remapped
 from nearfield._inputs import Item, make_item
-from nearfield._retry import RetryPolicy, next_delay
-from nearfield._split import Budget, Fill, embed_budget, stream_budget
+from nearfield._retry import RetryPolicy, is_retryable, next_delay
+from nearfield._split import Budget, Fill
 from nearfield._status import error_of_status
-from nearfield._types import Model, StreamOptions, StreamResult
+from nearfield._types import StreamResult
 from nearfield.v1 import embed_pb2
 
-__all__ = ["StreamPlan", "StreamState"]
+__all__ = ["StreamState"]
 
-_BATCH_SIZE = 32
-_WINDOW_INPUTS = 256
-_LARGEST_WINDOW_INPUTS = 4_096
 _WINDOW_BYTES = 8 * 2**20
-# Sending the inputs singly can't help: these don't depend on what is in the message.
+# Sending the inputs singly can't help: these don't depend on what is in the message. Nor does an overload, which
+# more messages would only make worse.
 _NOBODYS_FAULT = frozenset(
     {
         grpc.StatusCode.CANCELLED,
@@ -45,33 +43,6 @@ _NOBODYS_FAULT = frozenset(
         grpc.StatusCode.UNIMPLEMENTED,
     }
 )
-
-
-class StreamPlan:
-    """A stream's options, checked."""
-
-    def __init__(self, options: StreamOptions) -> None:
-        """Raises TypeError, ValueError or InvalidArgument for options that are wrong whatever the model."""
-        _convert.check_options(options, StreamOptions)
-        size = options.get("batch_size")
-        if size is not None and size < 1:
-            raise ValueError(f"batch_size is {size}; it must be at least 1, or None")
-        self.model_name = options.get("model", "")
-        self.ordered = options.get("ordered", False)
-        self._batch_size = size or _BATCH_SIZE
-        self._options = options
-        self.hello = embed_pb2.EmbedStreamRequest(
-            options=embed_pb2.EmbedStreamOptions(ordered=self.ordered, **_convert.option_fields(options))
-        )
-        """First message of every connection: options and no inputs, which gets no reply."""
-
-    def start(self, model: Model, retry: RetryPolicy) -> StreamState:
-        """Begin within `model`'s limits."""
-        dtype = self._options.get("output_dtype", "float32")
-        whole = embed_budget(model, self._options.get("dimensions"), dtype)
-        budget = stream_budget(whole, self._batch_size)
-        published = min(model.limits.stream_window_inputs or _WINDOW_INPUTS, _LARGEST_WINDOW_INPUTS)
-        return StreamState(budget, retry, window=max(2 * budget.inputs, published), ordered=self.ordered)
 
 
 @dataclass(slots=True)
@@ -90,9 +61,13 @@ class _Message:
 class StreamState:
     """Not safe for threads: the caller holds a lock. `now` is monotonic seconds, `draw` random in [0, 1)."""
 
-    def __init__(self, budget: Budget, retry: RetryPolicy, *, window: int, ordered: bool) -> None:
-        """Hold at most `window` inputs, packed by `budget`."""
+    def __init__(
+        self, budget: Budget, retry: RetryPolicy, *, window: int, ordered: bool, form: _convert.RowForm
+    ) -> None:
+        """Hold at most `window` inputs, packed by `budget`; rows have to be of `form`."""
         self._budget = budget
+        self._form = form
+        self._came_from: tuple[str, int] | None = None
         self._retry = retry
         self._window = window
         self._ordered = ordered
@@ -183,7 +158,7 @@ class StreamState:
         return max(0.0, self._delayed[0][0] - now) if self._delayed else None
 
     def on_reply(self, reply: embed_pb2.EmbedStreamResponse, *, now: float, draw: float) -> None:
-        """Take a reply. Raises InternalError when it answers nothing that was sent."""
+        """Take a reply. Raises InternalError when it answers nothing that was sent, Aborted from another model."""
         message = self._sent.pop(reply.id, None)
         if message is None:
             raise InternalError("the server answered a message that wasn't sent, or answered it twice")
@@ -227,9 +202,14 @@ class StreamState:
         return str(self._ids)
 
     def _succeed(self, message: _Message, result: embed_pb2.EmbedResponse) -> None:
-        rows = _convert.matrix(result.embeddings, len(message.items)).copy()
+        rows = _convert.matrix(result.embeddings, len(message.items), self._form).copy()
         if not len(result.token_counts) == len(result.truncated) == len(rows):
             raise InternalError(f"the reply doesn't fit the message of {len(rows)} inputs")
+        came_from = (result.model, result.embeddings.cols)
+        if self._came_from not in {None, came_from}:
+            # After a reconnect, for instance. Vectors of two models in one result would be worth nothing.
+            raise Aborted("the model was exchanged while the stream ran: send again what has no result yet")
+        self._came_from = came_from
         for row, position in enumerate(message.positions):
             count, cut = result.token_counts[row], result.truncated[row]
             outcome = StreamResult(index=position, embedding=rows[row], token_count=count, truncated=cut)
@@ -242,7 +222,7 @@ class StreamState:
         if delay is not None:
             self._delayed.append((now + delay, message))
             self._delayed.sort(key=lambda entry: entry[0])
-        elif len(message.items) > 1 and error.code not in _NOBODYS_FAULT:
+        elif len(message.items) > 1 and error.code not in _NOBODYS_FAULT and not is_retryable(error):
             pairs = zip(message.positions, message.items, strict=True)
             singles = [_Message(self._next_id(), [position], [item]) for position, item in pairs]
             self._sendable.extendleft(reversed(singles))

@@ -20,8 +20,9 @@ import grpc
 from nearfield._deadline import Deadline
 from nearfield._errors import DeadlineExceeded, NearfieldError, Unavailable
 from nearfield._methods import EMBED_STREAM
+from nearfield._plan import StreamPlan
 from nearfield._status import error_of_call
-from nearfield._stream import StreamPlan, StreamState
+from nearfield._stream import StreamState
 from nearfield._transport import Transport
 from nearfield._types import Model, StreamResult
 from nearfield.v1 import embed_pb2
@@ -110,7 +111,7 @@ class SyncStream:
         self._disconnect()
         with self._changed:
             delay = self._state.on_disconnect(error, seconds_left=self._deadline.left(), draw=_draw())
-        time.sleep(delay)
+        self._transport.pause(delay)
 
     def _connect(self) -> _Connection:
         connection = _Connection()

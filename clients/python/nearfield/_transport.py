@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any, TypeVar
@@ -20,10 +19,11 @@ from nearfield._retry import next_delay
 from nearfield._status import error_of_call
 from nearfield._types import Model
 
-__all__ = ["PARTS_IN_FLIGHT", "Transport"]
+__all__ = ["CLOSED", "PARTS_IN_FLIGHT", "Transport"]
 
 PARTS_IN_FLIGHT = 4
 """Requests of one call that are under way at once."""
+CLOSED = "the client was closed"
 
 RequestT = TypeVar("RequestT")
 ReplyT = TypeVar("ReplyT")
@@ -35,6 +35,7 @@ class _Group:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._calls: set[Any] = set()
+        self._why = ""
         self.stopped = threading.Event()
 
     def result(self, call: Any) -> Any:
@@ -45,17 +46,21 @@ class _Group:
                 call.cancel()
             return call.result()
         except grpc.FutureCancelledError:
-            raise Cancelled("another part of the same call failed") from None
+            raise self.error() from None
         finally:
             with self._lock:
                 self._calls.discard(call)
 
-    def stop(self) -> None:
-        self.stopped.set()
+    def stop(self, why: str) -> None:
         with self._lock:
+            self._why = self._why or why
+            self.stopped.set()
             calls = list(self._calls)
         for call in calls:
             call.cancel()
+
+    def error(self) -> Cancelled:
+        return Cancelled(self._why)
 
 
 class Transport:
@@ -70,12 +75,21 @@ class Transport:
         else:
             self._channel = grpc.secure_channel(settings.target, settings.credentials, options, settings.compression)
         self._callables: dict[str, Any] = {}
-        self._closed = False
+        self._groups: set[_Group] = set()
+        self._closed = threading.Event()
 
     def close(self) -> None:
         """Cancel what is under way and disconnect; a second time does nothing."""
-        self._closed = True
+        self._closed.set()
+        for group in list(self._groups):
+            group.stop(CLOSED)
         self._channel.close()
+
+    def pause(self, seconds: float, group: _Group | None = None) -> None:
+        """Wait. Raises Cancelled when the client is closed, or another call of `group` failed, meanwhile."""
+        stopped = self._closed if group is None else group.stopped
+        if stopped.wait(min(seconds, threading.TIMEOUT_MAX)):
+            raise Cancelled(CLOSED) if group is None else group.error()
 
     def call(
         self, method: Method[RequestT, ReplyT], request: RequestT, deadline: Deadline, group: _Group | None = None
@@ -92,10 +106,7 @@ class Transport:
                 delay = next_delay(self.settings.retry, error, attempts=attempts, seconds_left=left, draw=draw)
                 if delay is None:
                     raise
-            if group is None:
-                time.sleep(delay)
-            elif group.stopped.wait(delay):
-                raise Cancelled("another part of the same call failed")
+            self.pause(delay, group)
 
     def once(
         self,
@@ -105,15 +116,20 @@ class Transport:
         group: _Group | None = None,
     ) -> ReplyT:
         """Call once. Raises NearfieldError."""
-        multi = self._callable("unary_unary", method)
         metadata = self.settings.metadata
         try:
+            multi = self._callable("unary_unary", method)
             if group is None:
                 # The blocking form: it needs no thread of the channel, and is faster.
                 return multi(request, timeout=timeout, metadata=metadata)  # type: ignore[no-any-return]
             return group.result(multi.future(request, timeout=timeout, metadata=metadata))  # type: ignore[no-any-return]
         except grpc.RpcError as error:
             raise error_of_call(error) from error
+        except ValueError as error:
+            # Ours or gRPC's own: the client was closed before this part of a call under way was sent.
+            if group is not None and self._closed.is_set():
+                raise Cancelled(CLOSED) from error
+            raise
 
     def start(self, kind: str, method: Method[Any, Any], request: Any, timeout: float | None) -> Any:
         """Start a streaming call (`kind` as grpc.Channel names it); gives gRPC's call, which raises grpc.RpcError."""
@@ -132,14 +148,17 @@ class Transport:
                 self._run_part(job, part, deadline, group)
 
         workers = min(PARTS_IN_FLIGHT, len(parts))
+        self._groups.add(group)
         with ThreadPoolExecutor(max(1, workers), "nearfield") as pool:
             futures = [pool.submit(work) for _ in range(workers)]
             try:
                 for future in as_completed(futures):
                     future.result()
             except BaseException:
-                group.stop()
+                group.stop("another part of the same call failed")
                 raise
+            finally:
+                self._groups.discard(group)
 
     def _run_part(self, job: Job[RequestT, ReplyT], part: range, deadline: Deadline, group: _Group | None) -> None:
         try:
@@ -149,7 +168,7 @@ class Transport:
         job.accept(part, reply)
 
     def _callable(self, kind: str, method: Method[Any, Any]) -> Any:
-        if self._closed:
+        if self._closed.is_set():
             raise ValueError("the client is closed")
         if (found := self._callables.get(method.path)) is None:
             found = getattr(self._channel, kind)(method.path, method.encode, method.decode)

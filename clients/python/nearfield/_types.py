@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 from typing import Any, Literal, TypeAlias, TypedDict
 
 import numpy as np
@@ -25,6 +26,7 @@ __all__ = [
     "Model",
     "ModelState",
     "OutputDType",
+    "Pem",
     "Priority",
     "Quantization",
     "SimilarityOptions",
@@ -47,6 +49,8 @@ Truncate: TypeAlias = Literal["end", "start", "none"]
 OutputDType: TypeAlias = Literal["float32", "float16", "int8", "uint8", "binary", "ubinary"]
 Priority: TypeAlias = Literal["interactive", "bulk"]
 Metric: TypeAlias = Literal["cosine", "dot", "euclidean"]
+Pem: TypeAlias = bytes | str | PathLike[str] | None
+"""Bytes in PEM, or the path of a file that holds them."""
 ModelState: TypeAlias = Literal["unspecified", "loading", "ready", "degraded", "failed", "unloading"]
 
 
@@ -84,10 +88,13 @@ class StreamOptions(EmbedOptions, total=False):
     Keys:
         ordered: results in the order of the inputs; a slow one then holds back those behind it.
         batch_size: most inputs in one message, 1 to `Limits.max_inputs`; None is 32.
+        window: most inputs that are pulled from the iterable and whose results aren't taken yet; None is
+            `Limits.stream_window_inputs`, and at least two messages.
     """
 
     ordered: bool
     batch_size: int | None
+    window: int | None
 
 
 class SimilarityOptions(TypedDict, total=False):
@@ -115,11 +122,18 @@ class TokenizeOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """Credentials in PEM. `server_name` is checked against the certificate in place of the target's host."""
+    """Credentials in PEM: bytes, or the path of a file, which is read when a client is made.
 
-    root_certificates: bytes | None = None
-    private_key: bytes | None = field(default=None, repr=False)
-    certificate_chain: bytes | None = None
+    Attributes:
+        root_certificates: whom to trust; None: gRPC's own roots.
+        private_key: the client's own key, for mutual TLS only.
+        certificate_chain: the client's own certificate, for mutual TLS only.
+        server_name: checked against the server's certificate in place of the target's host.
+    """
+
+    root_certificates: Pem = None
+    private_key: Pem = field(default=None, repr=False)
+    certificate_chain: Pem = None
     server_name: str = ""
 
 
