@@ -1,3 +1,4 @@
+import asyncio
 import io
 import json
 import shutil
@@ -7,6 +8,7 @@ from concurrent import futures
 import grpc
 import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from prometheus_client import CollectorRegistry
 from rich.console import Console
 
 from nearfield_server.cli import doctor, doctor_checks
@@ -15,6 +17,8 @@ from nearfield_server.cli.doctor_checks import Cores
 from nearfield_server.config.loader import load
 from nearfield_server.config.settings import Config
 from nearfield_server.encoder.builtin import builtin_folder
+from nearfield_server.web.app import make_app
+from nearfield_server.web.server import HttpServer
 
 GIB = 1 << 30
 
@@ -150,6 +154,24 @@ def test_unix_sockets(settings, tmp_path, monkeypatch, no_patience):
     (tmp_path / "b.sock").write_text("")
     assert found(settings(listen="unix:b.sock"), "listen").status == "fail"
     assert found(settings(listen="unix:/no/such/folder/a.sock"), "listen").status == "fail"
+
+
+def test_a_socket_with_a_full_backlog(settings, tmp_path, monkeypatch, no_patience):
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as waiting:
+        busy.bind("a.sock")
+        busy.listen(0)
+        waiting.connect("a.sock")
+        assert found(settings(http="unix:a.sock"), "http").found == "taken by another program"
+
+
+async def test_a_socket_served_by_nearfield(settings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    server = HttpServer(make_app(CollectorRegistry(), lambda: (True, {}), "1"), "unix:a.sock")
+    await server.start()
+    check = await asyncio.to_thread(found, settings(http="unix:a.sock"), "http")
+    await server.stop()
+    assert (check.status, check.found) == ("warn", "served by Nearfield")
 
 
 def test_addresses_of_nobody(settings):

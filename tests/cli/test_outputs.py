@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -54,6 +54,7 @@ def write(folder, name, vectors, failed, *, columns=(), encoding="floats", recor
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["out.npy", "out.parquet", "out.jsonl", "base64"])
+@settings(deadline=None)
 @given(vectors=matrices(), data=st.data())
 def test_vectors_come_back_exactly(name, vectors, data):
     failed = data.draw(st.sets(st.integers(0, len(vectors)), max_size=3)) if len(vectors) > 1 else set()

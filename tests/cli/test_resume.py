@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nearfield
@@ -65,6 +65,7 @@ INPUTS = st.lists(st.sampled_from(["one", "two", "three", "refused", 7]), min_si
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["out.npy", "out.jsonl", "out.parquet"])
+@settings(deadline=None, max_examples=40)  # files are synced to the disk
 @given(texts=INPUTS, stops=st.lists(st.integers(0, 8), max_size=6), every=st.integers(0, 6))
 def test_a_run_stopped_anywhere_ends_as_one_that_was_not(fake_client, name, texts, stops, every):
     with tempfile.TemporaryDirectory() as whole, tempfile.TemporaryDirectory() as broken:
@@ -81,6 +82,7 @@ def test_a_run_stopped_anywhere_ends_as_one_that_was_not(fake_client, name, text
 
 
 @pytest.mark.slow
+@settings(deadline=None, max_examples=40)  # files are synced to the disk
 @given(texts=INPUTS, kill_at=st.integers(1, 25), every=st.integers(0, 6))
 def test_a_run_killed_anywhere_ends_as_one_that_was_not(fake_client, texts, kill_at, every):
     """What the disk holds at any moment, as `kill -9` would leave it, is enough to go on."""

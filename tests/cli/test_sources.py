@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nearfield_server.cli.files.lines import MAX_LINE_BYTES
@@ -55,6 +55,7 @@ def read(path, skip=0, fields=(), text_field="text"):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", WRITERS)
+@settings(deadline=None)
 @given(rows=ROWS, skip=st.integers(0, 25))
 def test_rows_come_back_from_any_row_on(suffix, rows, skip):
     if suffix == "txt":
@@ -71,6 +72,7 @@ def test_rows_come_back_from_any_row_on(suffix, rows, skip):
 
 
 @pytest.mark.slow
+@settings(deadline=None)
 @given(texts=st.lists(ONE_LINE, min_size=1, max_size=10))
 def test_gzipped_is_the_same_as_plain(texts):
     with tempfile.TemporaryDirectory() as folder:

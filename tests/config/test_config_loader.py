@@ -6,7 +6,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nearfield_server.config.catalogue import SECTIONS, SETTINGS
+from nearfield_server.config.catalogue import SETTINGS
 from nearfield_server.config.loader import load, render
 from nearfield_server.config.settings import BUILTIN, BUILTIN_NAME, Config
 from nearfield_server.config.sources import variable_name
@@ -188,34 +188,6 @@ def test_values_that_are_refused(flags, part):
 def test_words_that_yaml_reads_as_truth_values(file):
     assert load({}, {}, file("reflection: on\nchannelz: yes\n")).config.reflection == "on"
     assert load({}, {}, file("reflection: off\n")).config.reflection == "off"
-
-
-@pytest.mark.parametrize(
-    ("listen", "reflection", "on"),
-    [
-        ("127.0.0.1:1", "auto", True),
-        ("unix:/x", "auto", True),
-        ("0.0.0.0:1", "auto", False),
-        ("0.0.0.0:1", "on", True),
-        ("127.0.0.1:1", "off", False),
-    ],
-)
-def test_reflection(listen, reflection, on):
-    assert Config(listen=listen, reflection=reflection).reflection_on is on
-
-
-def test_any_free_port_may_be_asked_for_twice():
-    assert Config(listen="127.0.0.1:0", http="127.0.0.1:0").http == "127.0.0.1:0"
-    assert Config(http="").http == ""
-
-
-def test_settings_are_frozen_and_described():
-    with pytest.raises(ValueError, match="frozen"):
-        Config().listen = "x"
-    for setting in SETTINGS.values():
-        assert setting.description.endswith(".")
-        assert setting.key.islower()
-    assert set(SECTIONS) == {"tls", "limits", "batching", "stream"}
 
 
 def test_every_setting_has_a_variable_that_works():

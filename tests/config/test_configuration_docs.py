@@ -2,10 +2,12 @@ import re
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
+from nearfield_server.cli.main import app
 from nearfield_server.config.catalogue import SETTINGS
 from nearfield_server.config.loader import load
-from nearfield_server.config.sources import variable_name
+from nearfield_server.config.sources import flag_name, variable_name
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text("utf-8")
 SECTIONS = dict(re.findall(r"^### `([^`]+)`\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL))
@@ -27,6 +29,14 @@ def test_each_tells_meaning_default_and_variable(key):
         environ = {"NEARFIELD_MODELS": default[1]} if key == "models" else {}
         loaded = load(value, environ, None)
         assert _value(loaded.config, key) == SETTINGS[key].default
+
+
+def test_flags_are_told_where_there_are_some():
+    options = {name for one in get_command(app).commands["serve"].params for name in one.opts}
+    expected = {key: flag_name(key) for key in SETTINGS if flag_name(key) in options}
+    told = {key: re.search(r"The flag is `(--[a-z-]+)", " ".join(text.split())) for key, text in SECTIONS.items()}
+    assert {key: found[1] for key, found in told.items() if found} == expected
+    assert options - set(expected.values()) == {"--config", "--print-config"}
 
 
 def test_the_example_loads_and_holds_every_default(tmp_path):

@@ -60,11 +60,21 @@ async def test_metrics_as_openmetrics(ask):
     assert "nearfield_requests" in {family.name for family in read_openmetrics(body.decode())}
 
 
+@pytest.mark.parametrize("version", ['"1.0.0"', "x", "1.x", "", "."])
+async def test_a_version_that_is_none_gets_the_text_format(ask, version):
+    status, headers, body = await ask("/metrics", accept=f"application/openmetrics-text;version={version}")
+    assert status == 200
+    if version:
+        assert headers["content-type"].startswith("text/plain; version=")
+        assert {family.name for family in read_text(body.decode())}
+
+
 @pytest.mark.parametrize(
     ("accepted", "zipped"),
     [
         ("gzip", True), ("deflate, gzip;q=0.8", True), ("*", True), ("GZIP", True),
         ("", False), ("br", False), ("gzip;q=0", False), ("gzip; q=0.0", False), ("xgzip", False),
+        ("*;q=0, gzip", True), ("*, gzip;q=0", False), ("gzip;q=0, *", False), ("br, *;q=0", False),
     ],
 )  # fmt: skip
 async def test_compression_when_it_is_taken(ask, accepted, zipped):
@@ -103,11 +113,11 @@ async def test_index(ask):
 
 @pytest.mark.parametrize("path", ["/nope", "/metrics/", "/../etc/passwd", "//", "/%00"])
 async def test_anything_else_is_not_found(ask, path):
-    status, headers, body = await ask(path)
-    assert status in {404, 307}
-    if status == 404:
-        assert headers["content-type"] == "application/json"
-        assert json.loads(body)["error"] == "Not Found"
+    status, headers, body = await ask(path, host="elsewhere.example")
+    assert status == 404
+    assert "location" not in headers
+    assert headers["content-type"] == "application/json"
+    assert json.loads(body)["error"] == "Not Found"
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/healthz", "/livez"])

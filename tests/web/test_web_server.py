@@ -114,3 +114,13 @@ async def test_signals_stay_with_the_process():
     await server.start()
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
     await server.stop()
+
+
+async def test_a_socket_with_a_full_backlog_is_taken_and_does_not_hold_us_up(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as waiting:
+        busy.bind("a.sock")
+        busy.listen(0)
+        waiting.connect("a.sock")
+        with pytest.raises(ConfigError, match="another program"):
+            await HttpServer(hello, "unix:a.sock").start()

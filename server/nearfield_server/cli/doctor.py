@@ -162,10 +162,13 @@ def _look_at_socket(path: Path) -> Port:
     if not path.exists():
         return "free" if os.access(path.parent, os.W_OK) else "denied"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.setblocking(False)  # a listener whose backlog is full would hold us up
         try:
             sock.connect(str(path))
         except ConnectionRefusedError:
             return "free" if path.is_socket() else "taken"  # left by a server that was killed
+        except BlockingIOError:
+            return "taken"
         except OSError:
             return "denied"
     return "taken"
@@ -186,11 +189,14 @@ def _is_grpc(address: Address) -> bool:
 
 
 def _is_http(address: Address) -> bool:
-    if address.path:
-        return False
+    """Whether a Nearfield's index is there."""
     target = _callable(address)
-    connection = http.client.HTTPConnection(target.host, target.port, timeout=_PROBE_SECONDS)
+    connection = http.client.HTTPConnection(target.host or "localhost", target.port, timeout=_PROBE_SECONDS)
     try:
+        if address.path:
+            connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connection.sock.settimeout(_PROBE_SECONDS)
+            connection.sock.connect(address.path)
         connection.request("GET", "/")
         return b"<title>Nearfield</title>" in connection.getresponse().read(4096)
     except (OSError, http.client.HTTPException):

@@ -57,14 +57,19 @@ def make_app(registry: CollectorRegistry, readiness: Readiness, version: str) ->
         return HTMLResponse(page, headers=_HEADERS | {"Content-Security-Policy": "default-src 'none'"})
 
     endpoints = {"/": index, "/metrics": metrics, "/healthz": healthz, "/livez": livez}
-    return Starlette(
+    app = Starlette(
         routes=[Route(path, endpoint, methods=["GET"]) for path, endpoint in endpoints.items()],
         exception_handlers={HTTPException: _refused, Exception: _failed},
     )
+    app.router.redirect_slashes = False  # it would send clients to whatever host they named
+    return app
 
 
 def _metrics(registry: CollectorRegistry, request: Request) -> Response:
-    encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    try:
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    except (TypeError, ValueError):  # a version in quotes, or none at all: the library compares text with numbers
+        encode, content_type = choose_encoder("")
     body = encode(registry)
     headers = _HEADERS | {"Vary": "Accept, Accept-Encoding"}
     if _takes_gzip(request.headers.get("accept-encoding", "")):
@@ -74,11 +79,11 @@ def _metrics(registry: CollectorRegistry, request: Request) -> Response:
 
 
 def _takes_gzip(accepted: str) -> bool:
+    takes: dict[str, bool] = {}
     for one in accepted.lower().split(","):
         name, *parameters = (part.strip() for part in one.split(";"))
-        if name in {"gzip", "*"}:
-            return not any(_is_zero(parameter) for parameter in parameters)
-    return False
+        takes[name] = not any(_is_zero(parameter) for parameter in parameters)
+    return takes.get("gzip", takes.get("*", False))
 
 
 def _is_zero(parameter: str) -> bool:

@@ -13,6 +13,7 @@ import uvicorn
 
 from nearfield_server.config.address import Address, parse_address
 from nearfield_server.errors import ConfigError
+from nearfield_server.web.protocol import PromptProtocol
 
 __all__ = ["HttpServer"]
 
@@ -32,7 +33,7 @@ class HttpServer:
         self._address = parse_address(address)
         config = uvicorn.Config(
             app,
-            http="h11",
+            http=PromptProtocol,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -122,10 +123,13 @@ def _clean_up(address: Address) -> None:
 
 def _answers(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # a listener whose backlog is full would hold us up
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:
             return False
+        except BlockingIOError:
+            pass
     return True
 
 
