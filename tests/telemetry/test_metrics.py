@@ -196,21 +196,6 @@ def test_model_and_workers(metrics, model):
     assert value(metrics, "worker_restarts_total", model="m", reason="died") == 1
 
 
-def test_a_model_that_goes_takes_its_series_along(metrics):
-    before = set(shown(metrics))
-    gone = metrics.for_model("gone")
-    gone.watch_queue(View)
-    assert metrics.for_model("gone") is gone
-    assert set(shown(metrics)) > before
-    metrics.remove_model("gone")
-    metrics.remove_model("gone")
-    assert set(shown(metrics)) == before
-    gone.batch_done(1, 1, 1)  # a worker that still ends a batch
-    assert set(shown(metrics)) == before
-    metrics.for_model("gone").served(inputs=1, tokens=1)
-    assert value(metrics, "inputs_total", model="gone") == 1
-
-
 def test_registries_are_apart(metrics, model):
     other = Metrics(RPCS, version="1", effective_threads=1)
     model.served(inputs=5, tokens=9)

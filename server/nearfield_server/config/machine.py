@@ -9,8 +9,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
-
 __all__ = [
     "CPU_FLAGS",
     "cpu_flags",
@@ -19,7 +17,6 @@ __all__ = [
     "in_container",
     "in_kubernetes",
     "memory_limit_bytes",
-    "process_rss_bytes",
 ]
 
 CPU_FLAGS = ("avx2", "avx512_vnni", "avx_vnni", "amx_int8", "avx512_bf16", "asimddp", "i8mm")
@@ -86,11 +83,6 @@ def in_kubernetes(root: Path = _ROOT) -> bool:
     if (root / "var/run/secrets/kubernetes.io").exists():
         return True
     return "kubepods" in _text(root / "proc/self/cgroup") or "kubernetes.io" in _text(root / "proc/self/mountinfo")
-
-
-def process_rss_bytes() -> int:
-    """Give the resident set size of this process."""
-    return int(psutil.Process().memory_info().rss)
 
 
 def _affinity() -> int:

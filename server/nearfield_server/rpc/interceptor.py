@@ -21,7 +21,7 @@ from google.protobuf.message import DecodeError
 
 from nearfield_server.errors import InvalidInput, Overloaded
 from nearfield_server.rpc.status import to_status, trailers
-from nearfield_server.telemetry.logs import request_id
+from nearfield_server.telemetry.logs import bound_request_id
 from nearfield_server.telemetry.metrics import Metrics
 
 __all__ = ["CallInterceptor"]
@@ -124,13 +124,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             logger.debug("call", extra={"rpc": rpc, "status": code.name, "seconds": round(seconds, 6)})
 
         outcome = _Outcome(context, record)
-        token = request_id.set(outcome.request_id)
         self._metrics.request_started(rpc)
-        try:
-            yield outcome
-        finally:
-            outcome.ended(grpc.StatusCode.UNKNOWN)
-            request_id.reset(token)
+        with bound_request_id(outcome.request_id):
+            try:
+                yield outcome
+            finally:
+                outcome.ended(grpc.StatusCode.UNKNOWN)
 
     @contextmanager
     def _counted(self, rpc: str, *, streaming: bool) -> Any:

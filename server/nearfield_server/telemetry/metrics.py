@@ -76,11 +76,6 @@ class Metrics:
             self._models[name] = ModelMetrics(self._families, name)
         return self._models[name]
 
-    def remove_model(self, name: str) -> None:
-        """Take the series of one model away, if there are any."""
-        if removed := self._models.pop(name, None):
-            removed.remove()
-
     def request_started(self, rpc: str) -> None:
         """Count a call in."""
         self._active.get(rpc, self._active[OTHER_RPC]).inc()

@@ -96,7 +96,6 @@ class ModelMetrics:
     def __init__(self, families: ModelFamilies, name: str) -> None:
         """Make all series of model `name`."""
         self._name = name
-        self._made: list[tuple[Counter | Gauge | Histogram, tuple[str, ...]]] = []
         self._stages = [self._series(families.stage_seconds, stage) for stage in STAGES]
         self._queue_age = self._series(families.queue_age)
         self._queue_items = {one: self._series(families.queue_items, one.value) for one in Priority}
@@ -199,12 +198,5 @@ class ModelMetrics:
         """Read the measured speed whenever it is scraped, on the scraping thread."""
         self._speed.set_function(tokens_per_second)
 
-    def remove(self) -> None:
-        """Take all series away; what is recorded from now on goes nowhere."""
-        for family, labels in self._made:
-            family.remove(*labels)
-        self._made.clear()
-
     def _series(self, family: _Family, *labels: str) -> _Family:
-        self._made.append((family, (self._name, *labels)))
         return family.labels(self._name, *labels)
