@@ -28,7 +28,7 @@ SIMILARITY_METRIC_DOT: SimilarityMetric
 SIMILARITY_METRIC_EUCLIDEAN: SimilarityMetric
 
 class EmbedRequest(_message.Message):
-    __slots__ = ("model", "inputs", "input_type", "prompt_name", "truncate", "dimensions", "normalize", "output_dtype", "priority", "special_tokens_as_text")
+    __slots__ = ("model", "inputs", "input_type", "prompt_name", "truncate", "dimensions", "normalize", "output_dtype", "priority", "special_tokens_as_text", "outputs", "chunking")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     INPUT_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -39,6 +39,8 @@ class EmbedRequest(_message.Message):
     OUTPUT_DTYPE_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     SPECIAL_TOKENS_AS_TEXT_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    CHUNKING_FIELD_NUMBER: _ClassVar[int]
     model: str
     inputs: _containers.RepeatedCompositeFieldContainer[_types_pb2.Input]
     input_type: _types_pb2.InputType
@@ -49,10 +51,12 @@ class EmbedRequest(_message.Message):
     output_dtype: _types_pb2.DType
     priority: _types_pb2.Priority
     special_tokens_as_text: bool
-    def __init__(self, model: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[_types_pb2.Input, _Mapping]]] = ..., input_type: _Optional[_Union[_types_pb2.InputType, str]] = ..., prompt_name: _Optional[str] = ..., truncate: _Optional[_Union[_types_pb2.Truncate, str]] = ..., dimensions: _Optional[int] = ..., normalize: bool = ..., output_dtype: _Optional[_Union[_types_pb2.DType, str]] = ..., priority: _Optional[_Union[_types_pb2.Priority, str]] = ..., special_tokens_as_text: bool = ...) -> None: ...
+    outputs: _containers.RepeatedScalarFieldContainer[_types_pb2.OutputKind]
+    chunking: _types_pb2.Chunking
+    def __init__(self, model: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[_types_pb2.Input, _Mapping]]] = ..., input_type: _Optional[_Union[_types_pb2.InputType, str]] = ..., prompt_name: _Optional[str] = ..., truncate: _Optional[_Union[_types_pb2.Truncate, str]] = ..., dimensions: _Optional[int] = ..., normalize: bool = ..., output_dtype: _Optional[_Union[_types_pb2.DType, str]] = ..., priority: _Optional[_Union[_types_pb2.Priority, str]] = ..., special_tokens_as_text: bool = ..., outputs: _Optional[_Iterable[_Union[_types_pb2.OutputKind, str]]] = ..., chunking: _Optional[_Union[_types_pb2.Chunking, _Mapping]] = ...) -> None: ...
 
 class EmbedResponse(_message.Message):
-    __slots__ = ("model", "embeddings", "token_counts", "truncated", "timings", "quantization", "warnings")
+    __slots__ = ("model", "embeddings", "token_counts", "truncated", "timings", "quantization", "warnings", "sparse", "multi", "chunks", "cached_rows")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
     TOKEN_COUNTS_FIELD_NUMBER: _ClassVar[int]
@@ -60,6 +64,10 @@ class EmbedResponse(_message.Message):
     TIMINGS_FIELD_NUMBER: _ClassVar[int]
     QUANTIZATION_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    SPARSE_FIELD_NUMBER: _ClassVar[int]
+    MULTI_FIELD_NUMBER: _ClassVar[int]
+    CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    CACHED_ROWS_FIELD_NUMBER: _ClassVar[int]
     model: str
     embeddings: _types_pb2.Matrix
     token_counts: _containers.RepeatedScalarFieldContainer[int]
@@ -67,7 +75,11 @@ class EmbedResponse(_message.Message):
     timings: Timings
     quantization: _types_pb2.Quantization
     warnings: _containers.RepeatedCompositeFieldContainer[InputWarning]
-    def __init__(self, model: _Optional[str] = ..., embeddings: _Optional[_Union[_types_pb2.Matrix, _Mapping]] = ..., token_counts: _Optional[_Iterable[int]] = ..., truncated: _Optional[_Iterable[bool]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., quantization: _Optional[_Union[_types_pb2.Quantization, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[InputWarning, _Mapping]]] = ...) -> None: ...
+    sparse: _types_pb2.SparseMatrix
+    multi: _types_pb2.MultiMatrix
+    chunks: _containers.RepeatedCompositeFieldContainer[_types_pb2.Chunk]
+    cached_rows: int
+    def __init__(self, model: _Optional[str] = ..., embeddings: _Optional[_Union[_types_pb2.Matrix, _Mapping]] = ..., token_counts: _Optional[_Iterable[int]] = ..., truncated: _Optional[_Iterable[bool]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., quantization: _Optional[_Union[_types_pb2.Quantization, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[InputWarning, _Mapping]]] = ..., sparse: _Optional[_Union[_types_pb2.SparseMatrix, _Mapping]] = ..., multi: _Optional[_Union[_types_pb2.MultiMatrix, _Mapping]] = ..., chunks: _Optional[_Iterable[_Union[_types_pb2.Chunk, _Mapping]]] = ..., cached_rows: _Optional[int] = ...) -> None: ...
 
 class InputWarning(_message.Message):
     __slots__ = ("index", "reason")
@@ -90,7 +102,7 @@ class Timings(_message.Message):
     def __init__(self, tokenize: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., queue: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., compute: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., total: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class EmbedStreamOptions(_message.Message):
-    __slots__ = ("model", "input_type", "prompt_name", "truncate", "dimensions", "normalize", "output_dtype", "priority", "special_tokens_as_text", "ordered")
+    __slots__ = ("model", "input_type", "prompt_name", "truncate", "dimensions", "normalize", "output_dtype", "priority", "special_tokens_as_text", "ordered", "outputs", "chunking")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     INPUT_TYPE_FIELD_NUMBER: _ClassVar[int]
     PROMPT_NAME_FIELD_NUMBER: _ClassVar[int]
@@ -101,6 +113,8 @@ class EmbedStreamOptions(_message.Message):
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     SPECIAL_TOKENS_AS_TEXT_FIELD_NUMBER: _ClassVar[int]
     ORDERED_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    CHUNKING_FIELD_NUMBER: _ClassVar[int]
     model: str
     input_type: _types_pb2.InputType
     prompt_name: str
@@ -111,7 +125,9 @@ class EmbedStreamOptions(_message.Message):
     priority: _types_pb2.Priority
     special_tokens_as_text: bool
     ordered: bool
-    def __init__(self, model: _Optional[str] = ..., input_type: _Optional[_Union[_types_pb2.InputType, str]] = ..., prompt_name: _Optional[str] = ..., truncate: _Optional[_Union[_types_pb2.Truncate, str]] = ..., dimensions: _Optional[int] = ..., normalize: bool = ..., output_dtype: _Optional[_Union[_types_pb2.DType, str]] = ..., priority: _Optional[_Union[_types_pb2.Priority, str]] = ..., special_tokens_as_text: bool = ..., ordered: bool = ...) -> None: ...
+    outputs: _containers.RepeatedScalarFieldContainer[_types_pb2.OutputKind]
+    chunking: _types_pb2.Chunking
+    def __init__(self, model: _Optional[str] = ..., input_type: _Optional[_Union[_types_pb2.InputType, str]] = ..., prompt_name: _Optional[str] = ..., truncate: _Optional[_Union[_types_pb2.Truncate, str]] = ..., dimensions: _Optional[int] = ..., normalize: bool = ..., output_dtype: _Optional[_Union[_types_pb2.DType, str]] = ..., priority: _Optional[_Union[_types_pb2.Priority, str]] = ..., special_tokens_as_text: bool = ..., ordered: bool = ..., outputs: _Optional[_Iterable[_Union[_types_pb2.OutputKind, str]]] = ..., chunking: _Optional[_Union[_types_pb2.Chunking, _Mapping]] = ...) -> None: ...
 
 class EmbedStreamRequest(_message.Message):
     __slots__ = ("id", "inputs", "options")
@@ -132,6 +148,194 @@ class EmbedStreamResponse(_message.Message):
     result: EmbedResponse
     error: _status_pb2.Status
     def __init__(self, id: _Optional[str] = ..., result: _Optional[_Union[EmbedResponse, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+
+class EmbedSparseRequest(_message.Message):
+    __slots__ = ("model", "inputs", "input_type", "prompt_name", "truncate", "priority", "special_tokens_as_text", "max_terms", "return_terms")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    INPUT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_NAME_FIELD_NUMBER: _ClassVar[int]
+    TRUNCATE_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    SPECIAL_TOKENS_AS_TEXT_FIELD_NUMBER: _ClassVar[int]
+    MAX_TERMS_FIELD_NUMBER: _ClassVar[int]
+    RETURN_TERMS_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    inputs: _containers.RepeatedCompositeFieldContainer[_types_pb2.Input]
+    input_type: _types_pb2.InputType
+    prompt_name: str
+    truncate: _types_pb2.Truncate
+    priority: _types_pb2.Priority
+    special_tokens_as_text: bool
+    max_terms: int
+    return_terms: bool
+    def __init__(self, model: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[_types_pb2.Input, _Mapping]]] = ..., input_type: _Optional[_Union[_types_pb2.InputType, str]] = ..., prompt_name: _Optional[str] = ..., truncate: _Optional[_Union[_types_pb2.Truncate, str]] = ..., priority: _Optional[_Union[_types_pb2.Priority, str]] = ..., special_tokens_as_text: bool = ..., max_terms: _Optional[int] = ..., return_terms: bool = ...) -> None: ...
+
+class EmbedSparseResponse(_message.Message):
+    __slots__ = ("model", "embeddings", "terms", "token_counts", "truncated", "timings", "warnings")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
+    TERMS_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_COUNTS_FIELD_NUMBER: _ClassVar[int]
+    TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    TIMINGS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    embeddings: _types_pb2.SparseMatrix
+    terms: _containers.RepeatedScalarFieldContainer[str]
+    token_counts: _containers.RepeatedScalarFieldContainer[int]
+    truncated: _containers.RepeatedScalarFieldContainer[bool]
+    timings: Timings
+    warnings: _containers.RepeatedCompositeFieldContainer[InputWarning]
+    def __init__(self, model: _Optional[str] = ..., embeddings: _Optional[_Union[_types_pb2.SparseMatrix, _Mapping]] = ..., terms: _Optional[_Iterable[str]] = ..., token_counts: _Optional[_Iterable[int]] = ..., truncated: _Optional[_Iterable[bool]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[InputWarning, _Mapping]]] = ...) -> None: ...
+
+class EmbedMultiRequest(_message.Message):
+    __slots__ = ("model", "inputs", "input_type", "truncate", "dimensions", "normalize", "output_dtype", "priority", "special_tokens_as_text")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    INPUT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    TRUNCATE_FIELD_NUMBER: _ClassVar[int]
+    DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
+    NORMALIZE_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_DTYPE_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    SPECIAL_TOKENS_AS_TEXT_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    inputs: _containers.RepeatedCompositeFieldContainer[_types_pb2.Input]
+    input_type: _types_pb2.InputType
+    truncate: _types_pb2.Truncate
+    dimensions: int
+    normalize: bool
+    output_dtype: _types_pb2.DType
+    priority: _types_pb2.Priority
+    special_tokens_as_text: bool
+    def __init__(self, model: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[_types_pb2.Input, _Mapping]]] = ..., input_type: _Optional[_Union[_types_pb2.InputType, str]] = ..., truncate: _Optional[_Union[_types_pb2.Truncate, str]] = ..., dimensions: _Optional[int] = ..., normalize: bool = ..., output_dtype: _Optional[_Union[_types_pb2.DType, str]] = ..., priority: _Optional[_Union[_types_pb2.Priority, str]] = ..., special_tokens_as_text: bool = ...) -> None: ...
+
+class EmbedMultiResponse(_message.Message):
+    __slots__ = ("model", "embeddings", "token_counts", "truncated", "timings", "quantization", "warnings")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_COUNTS_FIELD_NUMBER: _ClassVar[int]
+    TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    TIMINGS_FIELD_NUMBER: _ClassVar[int]
+    QUANTIZATION_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    embeddings: _types_pb2.MultiMatrix
+    token_counts: _containers.RepeatedScalarFieldContainer[int]
+    truncated: _containers.RepeatedScalarFieldContainer[bool]
+    timings: Timings
+    quantization: _types_pb2.Quantization
+    warnings: _containers.RepeatedCompositeFieldContainer[InputWarning]
+    def __init__(self, model: _Optional[str] = ..., embeddings: _Optional[_Union[_types_pb2.MultiMatrix, _Mapping]] = ..., token_counts: _Optional[_Iterable[int]] = ..., truncated: _Optional[_Iterable[bool]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., quantization: _Optional[_Union[_types_pb2.Quantization, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[InputWarning, _Mapping]]] = ...) -> None: ...
+
+class RerankRequest(_message.Message):
+    __slots__ = ("model", "query", "documents", "top_n", "raw_scores", "return_documents", "truncate", "priority", "special_tokens_as_text")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+    TOP_N_FIELD_NUMBER: _ClassVar[int]
+    RAW_SCORES_FIELD_NUMBER: _ClassVar[int]
+    RETURN_DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+    TRUNCATE_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    SPECIAL_TOKENS_AS_TEXT_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    query: str
+    documents: _containers.RepeatedScalarFieldContainer[str]
+    top_n: int
+    raw_scores: bool
+    return_documents: bool
+    truncate: _types_pb2.Truncate
+    priority: _types_pb2.Priority
+    special_tokens_as_text: bool
+    def __init__(self, model: _Optional[str] = ..., query: _Optional[str] = ..., documents: _Optional[_Iterable[str]] = ..., top_n: _Optional[int] = ..., raw_scores: bool = ..., return_documents: bool = ..., truncate: _Optional[_Union[_types_pb2.Truncate, str]] = ..., priority: _Optional[_Union[_types_pb2.Priority, str]] = ..., special_tokens_as_text: bool = ...) -> None: ...
+
+class RerankResponse(_message.Message):
+    __slots__ = ("model", "results", "token_counts", "truncated", "timings")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_COUNTS_FIELD_NUMBER: _ClassVar[int]
+    TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    TIMINGS_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    results: _containers.RepeatedCompositeFieldContainer[RankedDocument]
+    token_counts: _containers.RepeatedScalarFieldContainer[int]
+    truncated: _containers.RepeatedScalarFieldContainer[bool]
+    timings: Timings
+    def __init__(self, model: _Optional[str] = ..., results: _Optional[_Iterable[_Union[RankedDocument, _Mapping]]] = ..., token_counts: _Optional[_Iterable[int]] = ..., truncated: _Optional[_Iterable[bool]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ...) -> None: ...
+
+class RankedDocument(_message.Message):
+    __slots__ = ("index", "score", "document")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    score: float
+    document: str
+    def __init__(self, index: _Optional[int] = ..., score: _Optional[float] = ..., document: _Optional[str] = ...) -> None: ...
+
+class ClassifyRequest(_message.Message):
+    __slots__ = ("model", "inputs", "labels", "label_template", "multi_label", "raw_scores", "top_k", "truncate", "priority", "special_tokens_as_text")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    LABEL_TEMPLATE_FIELD_NUMBER: _ClassVar[int]
+    MULTI_LABEL_FIELD_NUMBER: _ClassVar[int]
+    RAW_SCORES_FIELD_NUMBER: _ClassVar[int]
+    TOP_K_FIELD_NUMBER: _ClassVar[int]
+    TRUNCATE_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    SPECIAL_TOKENS_AS_TEXT_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    inputs: _containers.RepeatedCompositeFieldContainer[ClassifyInput]
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    label_template: str
+    multi_label: bool
+    raw_scores: bool
+    top_k: int
+    truncate: _types_pb2.Truncate
+    priority: _types_pb2.Priority
+    special_tokens_as_text: bool
+    def __init__(self, model: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[ClassifyInput, _Mapping]]] = ..., labels: _Optional[_Iterable[str]] = ..., label_template: _Optional[str] = ..., multi_label: bool = ..., raw_scores: bool = ..., top_k: _Optional[int] = ..., truncate: _Optional[_Union[_types_pb2.Truncate, str]] = ..., priority: _Optional[_Union[_types_pb2.Priority, str]] = ..., special_tokens_as_text: bool = ...) -> None: ...
+
+class ClassifyInput(_message.Message):
+    __slots__ = ("input", "pair")
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    PAIR_FIELD_NUMBER: _ClassVar[int]
+    input: _types_pb2.Input
+    pair: str
+    def __init__(self, input: _Optional[_Union[_types_pb2.Input, _Mapping]] = ..., pair: _Optional[str] = ...) -> None: ...
+
+class ClassifyResponse(_message.Message):
+    __slots__ = ("model", "results", "token_counts", "truncated", "timings")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_COUNTS_FIELD_NUMBER: _ClassVar[int]
+    TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    TIMINGS_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    results: _containers.RepeatedCompositeFieldContainer[Classification]
+    token_counts: _containers.RepeatedScalarFieldContainer[int]
+    truncated: _containers.RepeatedScalarFieldContainer[bool]
+    timings: Timings
+    def __init__(self, model: _Optional[str] = ..., results: _Optional[_Iterable[_Union[Classification, _Mapping]]] = ..., token_counts: _Optional[_Iterable[int]] = ..., truncated: _Optional[_Iterable[bool]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ...) -> None: ...
+
+class Classification(_message.Message):
+    __slots__ = ("labels",)
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    labels: _containers.RepeatedCompositeFieldContainer[LabelScore]
+    def __init__(self, labels: _Optional[_Iterable[_Union[LabelScore, _Mapping]]] = ...) -> None: ...
+
+class LabelScore(_message.Message):
+    __slots__ = ("label", "index", "score")
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    label: str
+    index: int
+    score: float
+    def __init__(self, label: _Optional[str] = ..., index: _Optional[int] = ..., score: _Optional[float] = ...) -> None: ...
 
 class SimilarityRequest(_message.Message):
     __slots__ = ("model", "sources", "targets", "metric", "source_input_type", "target_input_type", "truncate", "dimensions", "priority")

@@ -32,6 +32,26 @@ class EmbedServiceStub(object):
                 request_serializer=nearfield_dot_v1_dot_embed__pb2.EmbedStreamRequest.SerializeToString,
                 response_deserializer=nearfield_dot_v1_dot_embed__pb2.EmbedStreamResponse.FromString,
                 )
+        self.EmbedSparse = channel.unary_unary(
+                '/nearfield.v1.EmbedService/EmbedSparse',
+                request_serializer=nearfield_dot_v1_dot_embed__pb2.EmbedSparseRequest.SerializeToString,
+                response_deserializer=nearfield_dot_v1_dot_embed__pb2.EmbedSparseResponse.FromString,
+                )
+        self.EmbedMulti = channel.unary_unary(
+                '/nearfield.v1.EmbedService/EmbedMulti',
+                request_serializer=nearfield_dot_v1_dot_embed__pb2.EmbedMultiRequest.SerializeToString,
+                response_deserializer=nearfield_dot_v1_dot_embed__pb2.EmbedMultiResponse.FromString,
+                )
+        self.Rerank = channel.unary_unary(
+                '/nearfield.v1.EmbedService/Rerank',
+                request_serializer=nearfield_dot_v1_dot_embed__pb2.RerankRequest.SerializeToString,
+                response_deserializer=nearfield_dot_v1_dot_embed__pb2.RerankResponse.FromString,
+                )
+        self.Classify = channel.unary_unary(
+                '/nearfield.v1.EmbedService/Classify',
+                request_serializer=nearfield_dot_v1_dot_embed__pb2.ClassifyRequest.SerializeToString,
+                response_deserializer=nearfield_dot_v1_dot_embed__pb2.ClassifyResponse.FromString,
+                )
         self.Similarity = channel.unary_unary(
                 '/nearfield.v1.EmbedService/Similarity',
                 request_serializer=nearfield_dot_v1_dot_embed__pb2.SimilarityRequest.SerializeToString,
@@ -76,6 +96,36 @@ class EmbedServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EmbedSparse(self, request, context):
+        """Gives a weight per vocabulary id, for models with OUTPUT_KIND_SPARSE; others get INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EmbedMulti(self, request, context):
+        """Gives a vector per token, for models with OUTPUT_KIND_MULTI; others get INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Rerank(self, request, context):
+        """Orders documents by how well they answer a query, with a cross-encoder or, by MaxSim, a model with
+        OUTPUT_KIND_MULTI; others get INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Classify(self, request, context):
+        """Gives each input's labels with their scores: the model's own labels, or `labels` of the request with any encoder
+        (zero-shot).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Similarity(self, request, context):
         """Embeds two lists and compares each of the first with each of the second.
         """
@@ -109,6 +159,26 @@ def add_EmbedServiceServicer_to_server(servicer, server):
                     servicer.EmbedStream,
                     request_deserializer=nearfield_dot_v1_dot_embed__pb2.EmbedStreamRequest.FromString,
                     response_serializer=nearfield_dot_v1_dot_embed__pb2.EmbedStreamResponse.SerializeToString,
+            ),
+            'EmbedSparse': grpc.unary_unary_rpc_method_handler(
+                    servicer.EmbedSparse,
+                    request_deserializer=nearfield_dot_v1_dot_embed__pb2.EmbedSparseRequest.FromString,
+                    response_serializer=nearfield_dot_v1_dot_embed__pb2.EmbedSparseResponse.SerializeToString,
+            ),
+            'EmbedMulti': grpc.unary_unary_rpc_method_handler(
+                    servicer.EmbedMulti,
+                    request_deserializer=nearfield_dot_v1_dot_embed__pb2.EmbedMultiRequest.FromString,
+                    response_serializer=nearfield_dot_v1_dot_embed__pb2.EmbedMultiResponse.SerializeToString,
+            ),
+            'Rerank': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rerank,
+                    request_deserializer=nearfield_dot_v1_dot_embed__pb2.RerankRequest.FromString,
+                    response_serializer=nearfield_dot_v1_dot_embed__pb2.RerankResponse.SerializeToString,
+            ),
+            'Classify': grpc.unary_unary_rpc_method_handler(
+                    servicer.Classify,
+                    request_deserializer=nearfield_dot_v1_dot_embed__pb2.ClassifyRequest.FromString,
+                    response_serializer=nearfield_dot_v1_dot_embed__pb2.ClassifyResponse.SerializeToString,
             ),
             'Similarity': grpc.unary_unary_rpc_method_handler(
                     servicer.Similarity,
@@ -174,6 +244,74 @@ class EmbedService(object):
         return grpc.experimental.stream_stream(request_iterator, target, '/nearfield.v1.EmbedService/EmbedStream',
             nearfield_dot_v1_dot_embed__pb2.EmbedStreamRequest.SerializeToString,
             nearfield_dot_v1_dot_embed__pb2.EmbedStreamResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def EmbedSparse(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/nearfield.v1.EmbedService/EmbedSparse',
+            nearfield_dot_v1_dot_embed__pb2.EmbedSparseRequest.SerializeToString,
+            nearfield_dot_v1_dot_embed__pb2.EmbedSparseResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def EmbedMulti(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/nearfield.v1.EmbedService/EmbedMulti',
+            nearfield_dot_v1_dot_embed__pb2.EmbedMultiRequest.SerializeToString,
+            nearfield_dot_v1_dot_embed__pb2.EmbedMultiResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def Rerank(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/nearfield.v1.EmbedService/Rerank',
+            nearfield_dot_v1_dot_embed__pb2.RerankRequest.SerializeToString,
+            nearfield_dot_v1_dot_embed__pb2.RerankResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def Classify(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/nearfield.v1.EmbedService/Classify',
+            nearfield_dot_v1_dot_embed__pb2.ClassifyRequest.SerializeToString,
+            nearfield_dot_v1_dot_embed__pb2.ClassifyResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

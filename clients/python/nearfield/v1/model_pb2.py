@@ -15,9 +15,10 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from nearfield.v1 import embed_pb2 as nearfield_dot_v1_dot_embed__pb2
+from nearfield.v1 import types_pb2 as nearfield_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18nearfield/v1/model.proto\x12\x0cnearfield.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18nearfield/v1/embed.proto\"\xf7\x05\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x12\n\nis_default\x18\x03 \x01(\x08\x12\'\n\x05state\x18\x04 \x01(\x0e\x32\x18.nearfield.v1.ModelState\x12\x15\n\rstate_message\x18\x05 \x01(\t\x12\x12\n\ndimensions\x18\x06 \x01(\r\x12\x12\n\nmax_tokens\x18\x07 \x01(\r\x12\x12\n\nvocab_size\x18\x08 \x01(\r\x12&\n\x07pooling\x18\t \x01(\x0e\x32\x15.nearfield.v1.Pooling\x12\x11\n\tnormalize\x18\n \x01(\x08\x12\x32\n\nsimilarity\x18\x0b \x01(\x0e\x32\x1e.nearfield.v1.SimilarityMetric\x12\x31\n\x07prompts\x18\x0c \x03(\x0b\x32 .nearfield.v1.Model.PromptsEntry\x12\x1b\n\x13\x64\x65\x66\x61ult_prompt_name\x18\r \x01(\t\x12\x11\n\tprecision\x18\x0e \x01(\t\x12\x1a\n\x12\x65xecution_provider\x18\x0f \x01(\t\x12\x1a\n\x12quantization_range\x18\x10 \x01(\x02\x12$\n\x06limits\x18\x11 \x01(\x0b\x32\x14.nearfield.v1.Limits\x12\x0e\n\x06source\x18\x12 \x01(\t\x12\x0f\n\x07license\x18\x13 \x01(\t\x12\x0e\n\x06sha256\x18\x14 \x01(\t\x12\x0f\n\x07workers\x18\x15 \x01(\r\x12\x1a\n\x12\x62\x61tch_token_budget\x18\x16 \x01(\r\x12,\n\tload_time\x18\x17 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x10state_changed_at\x18\x18 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\x15raw_vectors_available\x18\x19 \x01(\x08\x1a.\n\x0cPromptsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa5\x01\n\x06Limits\x12\x12\n\nmax_inputs\x18\x01 \x01(\r\x12\x16\n\x0emax_text_bytes\x18\x02 \x01(\r\x12\x19\n\x11max_request_bytes\x18\x03 \x01(\r\x12\x1a\n\x12max_response_bytes\x18\x04 \x01(\r\x12\x1c\n\x14stream_window_inputs\x18\x05 \x01(\r\x12\x1a\n\x12max_request_tokens\x18\x06 \x01(\r\"\x13\n\x11ListModelsRequest\"9\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.nearfield.v1.Model\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"6\n\x10GetModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.nearfield.v1.Model\"\"\n\x12WatchModelsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"9\n\x13WatchModelsResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.nearfield.v1.Model*\xa6\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_LOADING\x10\x01\x12\x15\n\x11MODEL_STATE_READY\x10\x02\x12\x18\n\x14MODEL_STATE_DEGRADED\x10\x03\x12\x16\n\x12MODEL_STATE_FAILED\x10\x04\x12\x19\n\x15MODEL_STATE_UNLOADING\x10\x05*n\n\x07Pooling\x12\x17\n\x13POOLING_UNSPECIFIED\x10\x00\x12\x10\n\x0cPOOLING_MEAN\x10\x01\x12\x0f\n\x0bPOOLING_CLS\x10\x02\x12\x16\n\x12POOLING_LAST_TOKEN\x10\x03\x12\x0f\n\x0bPOOLING_MAX\x10\x04\x32\x80\x02\n\x0cModelService\x12O\n\nListModels\x12\x1f.nearfield.v1.ListModelsRequest\x1a .nearfield.v1.ListModelsResponse\x12I\n\x08GetModel\x12\x1d.nearfield.v1.GetModelRequest\x1a\x1e.nearfield.v1.GetModelResponse\x12T\n\x0bWatchModels\x12 .nearfield.v1.WatchModelsRequest\x1a!.nearfield.v1.WatchModelsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18nearfield/v1/model.proto\x12\x0cnearfield.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18nearfield/v1/embed.proto\x1a\x18nearfield/v1/types.proto\"\xd0\x07\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x12\n\nis_default\x18\x03 \x01(\x08\x12\'\n\x05state\x18\x04 \x01(\x0e\x32\x18.nearfield.v1.ModelState\x12\x15\n\rstate_message\x18\x05 \x01(\t\x12\x12\n\ndimensions\x18\x06 \x01(\r\x12\x12\n\nmax_tokens\x18\x07 \x01(\r\x12\x12\n\nvocab_size\x18\x08 \x01(\r\x12&\n\x07pooling\x18\t \x01(\x0e\x32\x15.nearfield.v1.Pooling\x12\x11\n\tnormalize\x18\n \x01(\x08\x12\x32\n\nsimilarity\x18\x0b \x01(\x0e\x32\x1e.nearfield.v1.SimilarityMetric\x12\x31\n\x07prompts\x18\x0c \x03(\x0b\x32 .nearfield.v1.Model.PromptsEntry\x12\x1b\n\x13\x64\x65\x66\x61ult_prompt_name\x18\r \x01(\t\x12\x11\n\tprecision\x18\x0e \x01(\t\x12\x1a\n\x12\x65xecution_provider\x18\x0f \x01(\t\x12\x1a\n\x12quantization_range\x18\x10 \x01(\x02\x12$\n\x06limits\x18\x11 \x01(\x0b\x32\x14.nearfield.v1.Limits\x12\x0e\n\x06source\x18\x12 \x01(\t\x12\x0f\n\x07license\x18\x13 \x01(\t\x12\x0e\n\x06sha256\x18\x14 \x01(\t\x12\x0f\n\x07workers\x18\x15 \x01(\r\x12\x1a\n\x12\x62\x61tch_token_budget\x18\x16 \x01(\r\x12,\n\tload_time\x18\x17 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x10state_changed_at\x18\x18 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\x15raw_vectors_available\x18\x19 \x01(\x08\x12\x1a\n\x12repository_version\x18\x1a \x01(\t\x12)\n\x07outputs\x18\x1b \x03(\x0e\x32\x18.nearfield.v1.OutputKind\x12\x0e\n\x06labels\x18\x1c \x03(\t\x12\x1d\n\x15matryoshka_dimensions\x18\x1d \x03(\r\x12\x16\n\x0e\x61\x63\x63\x65pts_images\x18\x1e \x01(\x08\x12\x0f\n\x07\x61liases\x18\x1f \x03(\t\x12\x0e\n\x06\x64\x65vice\x18  \x01(\t\x12\x18\n\x10max_query_tokens\x18! \x01(\r\x12\x0e\n\x06\x63hoice\x18\" \x01(\t\x1a.\n\x0cPromptsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xd8\x01\n\x06Limits\x12\x12\n\nmax_inputs\x18\x01 \x01(\r\x12\x16\n\x0emax_text_bytes\x18\x02 \x01(\r\x12\x19\n\x11max_request_bytes\x18\x03 \x01(\r\x12\x1a\n\x12max_response_bytes\x18\x04 \x01(\r\x12\x1c\n\x14stream_window_inputs\x18\x05 \x01(\r\x12\x1a\n\x12max_request_tokens\x18\x06 \x01(\r\x12\x17\n\x0fmax_image_bytes\x18\x07 \x01(\r\x12\x18\n\x10max_image_pixels\x18\x08 \x01(\r\"\x13\n\x11ListModelsRequest\"_\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.nearfield.v1.Model\x12$\n\x07\x61liases\x18\x02 \x03(\x0b\x32\x13.nearfield.v1.Alias\"&\n\x05\x41lias\x12\r\n\x05\x61lias\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"6\n\x10GetModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.nearfield.v1.Model\"\"\n\x12WatchModelsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"9\n\x13WatchModelsResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.nearfield.v1.Model\"^\n\x10LoadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x15\n\rkeep_previous\x18\x03 \x01(\x08\x12\x14\n\x0cunload_first\x18\x04 \x01(\x08\"7\n\x11LoadModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.nearfield.v1.Model\"3\n\x12UnloadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"9\n\x13UnloadModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.nearfield.v1.Model\"0\n\x0fSetAliasRequest\x12\r\n\x05\x61lias\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\"8\n\x10SetAliasResponse\x12$\n\x07\x61liases\x18\x01 \x03(\x0b\x32\x13.nearfield.v1.Alias*\xd6\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_LOADING\x10\x01\x12\x15\n\x11MODEL_STATE_READY\x10\x02\x12\x18\n\x14MODEL_STATE_DEGRADED\x10\x03\x12\x16\n\x12MODEL_STATE_FAILED\x10\x04\x12\x19\n\x15MODEL_STATE_UNLOADING\x10\x05\x12\x18\n\x14MODEL_STATE_UNLOADED\x10\x06\x12\x14\n\x10MODEL_STATE_IDLE\x10\x07*n\n\x07Pooling\x12\x17\n\x13POOLING_UNSPECIFIED\x10\x00\x12\x10\n\x0cPOOLING_MEAN\x10\x01\x12\x0f\n\x0bPOOLING_CLS\x10\x02\x12\x16\n\x12POOLING_LAST_TOKEN\x10\x03\x12\x0f\n\x0bPOOLING_MAX\x10\x04\x32\xed\x03\n\x0cModelService\x12O\n\nListModels\x12\x1f.nearfield.v1.ListModelsRequest\x1a .nearfield.v1.ListModelsResponse\x12I\n\x08GetModel\x12\x1d.nearfield.v1.GetModelRequest\x1a\x1e.nearfield.v1.GetModelResponse\x12T\n\x0bWatchModels\x12 .nearfield.v1.WatchModelsRequest\x1a!.nearfield.v1.WatchModelsResponse0\x01\x12L\n\tLoadModel\x12\x1e.nearfield.v1.LoadModelRequest\x1a\x1f.nearfield.v1.LoadModelResponse\x12R\n\x0bUnloadModel\x12 .nearfield.v1.UnloadModelRequest\x1a!.nearfield.v1.UnloadModelResponse\x12I\n\x08SetAlias\x12\x1d.nearfield.v1.SetAliasRequest\x1a\x1e.nearfield.v1.SetAliasResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -26,28 +27,42 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
   _globals['_MODEL_PROMPTSENTRY']._options = None
   _globals['_MODEL_PROMPTSENTRY']._serialized_options = b'8\001'
-  _globals['_MODELSTATE']._serialized_start=1328
-  _globals['_MODELSTATE']._serialized_end=1494
-  _globals['_POOLING']._serialized_start=1496
-  _globals['_POOLING']._serialized_end=1606
-  _globals['_MODEL']._serialized_start=134
-  _globals['_MODEL']._serialized_end=893
-  _globals['_MODEL_PROMPTSENTRY']._serialized_start=847
-  _globals['_MODEL_PROMPTSENTRY']._serialized_end=893
-  _globals['_LIMITS']._serialized_start=896
-  _globals['_LIMITS']._serialized_end=1061
-  _globals['_LISTMODELSREQUEST']._serialized_start=1063
-  _globals['_LISTMODELSREQUEST']._serialized_end=1082
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1084
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1141
-  _globals['_GETMODELREQUEST']._serialized_start=1143
-  _globals['_GETMODELREQUEST']._serialized_end=1174
-  _globals['_GETMODELRESPONSE']._serialized_start=1176
-  _globals['_GETMODELRESPONSE']._serialized_end=1230
-  _globals['_WATCHMODELSREQUEST']._serialized_start=1232
-  _globals['_WATCHMODELSREQUEST']._serialized_end=1266
-  _globals['_WATCHMODELSRESPONSE']._serialized_start=1268
-  _globals['_WATCHMODELSRESPONSE']._serialized_end=1325
-  _globals['_MODELSERVICE']._serialized_start=1609
-  _globals['_MODELSERVICE']._serialized_end=1865
+  _globals['_MODELSTATE']._serialized_start=2073
+  _globals['_MODELSTATE']._serialized_end=2287
+  _globals['_POOLING']._serialized_start=2289
+  _globals['_POOLING']._serialized_end=2399
+  _globals['_MODEL']._serialized_start=160
+  _globals['_MODEL']._serialized_end=1136
+  _globals['_MODEL_PROMPTSENTRY']._serialized_start=1090
+  _globals['_MODEL_PROMPTSENTRY']._serialized_end=1136
+  _globals['_LIMITS']._serialized_start=1139
+  _globals['_LIMITS']._serialized_end=1355
+  _globals['_LISTMODELSREQUEST']._serialized_start=1357
+  _globals['_LISTMODELSREQUEST']._serialized_end=1376
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1378
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1473
+  _globals['_ALIAS']._serialized_start=1475
+  _globals['_ALIAS']._serialized_end=1513
+  _globals['_GETMODELREQUEST']._serialized_start=1515
+  _globals['_GETMODELREQUEST']._serialized_end=1546
+  _globals['_GETMODELRESPONSE']._serialized_start=1548
+  _globals['_GETMODELRESPONSE']._serialized_end=1602
+  _globals['_WATCHMODELSREQUEST']._serialized_start=1604
+  _globals['_WATCHMODELSREQUEST']._serialized_end=1638
+  _globals['_WATCHMODELSRESPONSE']._serialized_start=1640
+  _globals['_WATCHMODELSRESPONSE']._serialized_end=1697
+  _globals['_LOADMODELREQUEST']._serialized_start=1699
+  _globals['_LOADMODELREQUEST']._serialized_end=1793
+  _globals['_LOADMODELRESPONSE']._serialized_start=1795
+  _globals['_LOADMODELRESPONSE']._serialized_end=1850
+  _globals['_UNLOADMODELREQUEST']._serialized_start=1852
+  _globals['_UNLOADMODELREQUEST']._serialized_end=1903
+  _globals['_UNLOADMODELRESPONSE']._serialized_start=1905
+  _globals['_UNLOADMODELRESPONSE']._serialized_end=1962
+  _globals['_SETALIASREQUEST']._serialized_start=1964
+  _globals['_SETALIASREQUEST']._serialized_end=2012
+  _globals['_SETALIASRESPONSE']._serialized_start=2014
+  _globals['_SETALIASRESPONSE']._serialized_end=2070
+  _globals['_MODELSERVICE']._serialized_start=2402
+  _globals['_MODELSERVICE']._serialized_end=2895
 # @@protoc_insertion_point(module_scope)

@@ -1,6 +1,7 @@
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from nearfield.v1 import embed_pb2 as _embed_pb2
+from nearfield.v1 import types_pb2 as _types_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -17,6 +18,8 @@ class ModelState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MODEL_STATE_DEGRADED: _ClassVar[ModelState]
     MODEL_STATE_FAILED: _ClassVar[ModelState]
     MODEL_STATE_UNLOADING: _ClassVar[ModelState]
+    MODEL_STATE_UNLOADED: _ClassVar[ModelState]
+    MODEL_STATE_IDLE: _ClassVar[ModelState]
 
 class Pooling(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -31,6 +34,8 @@ MODEL_STATE_READY: ModelState
 MODEL_STATE_DEGRADED: ModelState
 MODEL_STATE_FAILED: ModelState
 MODEL_STATE_UNLOADING: ModelState
+MODEL_STATE_UNLOADED: ModelState
+MODEL_STATE_IDLE: ModelState
 POOLING_UNSPECIFIED: Pooling
 POOLING_MEAN: Pooling
 POOLING_CLS: Pooling
@@ -38,7 +43,7 @@ POOLING_LAST_TOKEN: Pooling
 POOLING_MAX: Pooling
 
 class Model(_message.Message):
-    __slots__ = ("name", "version", "is_default", "state", "state_message", "dimensions", "max_tokens", "vocab_size", "pooling", "normalize", "similarity", "prompts", "default_prompt_name", "precision", "execution_provider", "quantization_range", "limits", "source", "license", "sha256", "workers", "batch_token_budget", "load_time", "state_changed_at", "raw_vectors_available")
+    __slots__ = ("name", "version", "is_default", "state", "state_message", "dimensions", "max_tokens", "vocab_size", "pooling", "normalize", "similarity", "prompts", "default_prompt_name", "precision", "execution_provider", "quantization_range", "limits", "source", "license", "sha256", "workers", "batch_token_budget", "load_time", "state_changed_at", "raw_vectors_available", "repository_version", "outputs", "labels", "matryoshka_dimensions", "accepts_images", "aliases", "device", "max_query_tokens", "choice")
     class PromptsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -71,6 +76,15 @@ class Model(_message.Message):
     LOAD_TIME_FIELD_NUMBER: _ClassVar[int]
     STATE_CHANGED_AT_FIELD_NUMBER: _ClassVar[int]
     RAW_VECTORS_AVAILABLE_FIELD_NUMBER: _ClassVar[int]
+    REPOSITORY_VERSION_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    MATRYOSHKA_DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTS_IMAGES_FIELD_NUMBER: _ClassVar[int]
+    ALIASES_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    MAX_QUERY_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    CHOICE_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: str
     is_default: bool
@@ -96,33 +110,56 @@ class Model(_message.Message):
     load_time: _duration_pb2.Duration
     state_changed_at: _timestamp_pb2.Timestamp
     raw_vectors_available: bool
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., is_default: bool = ..., state: _Optional[_Union[ModelState, str]] = ..., state_message: _Optional[str] = ..., dimensions: _Optional[int] = ..., max_tokens: _Optional[int] = ..., vocab_size: _Optional[int] = ..., pooling: _Optional[_Union[Pooling, str]] = ..., normalize: bool = ..., similarity: _Optional[_Union[_embed_pb2.SimilarityMetric, str]] = ..., prompts: _Optional[_Mapping[str, str]] = ..., default_prompt_name: _Optional[str] = ..., precision: _Optional[str] = ..., execution_provider: _Optional[str] = ..., quantization_range: _Optional[float] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., source: _Optional[str] = ..., license: _Optional[str] = ..., sha256: _Optional[str] = ..., workers: _Optional[int] = ..., batch_token_budget: _Optional[int] = ..., load_time: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., state_changed_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., raw_vectors_available: bool = ...) -> None: ...
+    repository_version: str
+    outputs: _containers.RepeatedScalarFieldContainer[_types_pb2.OutputKind]
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    matryoshka_dimensions: _containers.RepeatedScalarFieldContainer[int]
+    accepts_images: bool
+    aliases: _containers.RepeatedScalarFieldContainer[str]
+    device: str
+    max_query_tokens: int
+    choice: str
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., is_default: bool = ..., state: _Optional[_Union[ModelState, str]] = ..., state_message: _Optional[str] = ..., dimensions: _Optional[int] = ..., max_tokens: _Optional[int] = ..., vocab_size: _Optional[int] = ..., pooling: _Optional[_Union[Pooling, str]] = ..., normalize: bool = ..., similarity: _Optional[_Union[_embed_pb2.SimilarityMetric, str]] = ..., prompts: _Optional[_Mapping[str, str]] = ..., default_prompt_name: _Optional[str] = ..., precision: _Optional[str] = ..., execution_provider: _Optional[str] = ..., quantization_range: _Optional[float] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., source: _Optional[str] = ..., license: _Optional[str] = ..., sha256: _Optional[str] = ..., workers: _Optional[int] = ..., batch_token_budget: _Optional[int] = ..., load_time: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., state_changed_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., raw_vectors_available: bool = ..., repository_version: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[_types_pb2.OutputKind, str]]] = ..., labels: _Optional[_Iterable[str]] = ..., matryoshka_dimensions: _Optional[_Iterable[int]] = ..., accepts_images: bool = ..., aliases: _Optional[_Iterable[str]] = ..., device: _Optional[str] = ..., max_query_tokens: _Optional[int] = ..., choice: _Optional[str] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("max_inputs", "max_text_bytes", "max_request_bytes", "max_response_bytes", "stream_window_inputs", "max_request_tokens")
+    __slots__ = ("max_inputs", "max_text_bytes", "max_request_bytes", "max_response_bytes", "stream_window_inputs", "max_request_tokens", "max_image_bytes", "max_image_pixels")
     MAX_INPUTS_FIELD_NUMBER: _ClassVar[int]
     MAX_TEXT_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_REQUEST_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_RESPONSE_BYTES_FIELD_NUMBER: _ClassVar[int]
     STREAM_WINDOW_INPUTS_FIELD_NUMBER: _ClassVar[int]
     MAX_REQUEST_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    MAX_IMAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MAX_IMAGE_PIXELS_FIELD_NUMBER: _ClassVar[int]
     max_inputs: int
     max_text_bytes: int
     max_request_bytes: int
     max_response_bytes: int
     stream_window_inputs: int
     max_request_tokens: int
-    def __init__(self, max_inputs: _Optional[int] = ..., max_text_bytes: _Optional[int] = ..., max_request_bytes: _Optional[int] = ..., max_response_bytes: _Optional[int] = ..., stream_window_inputs: _Optional[int] = ..., max_request_tokens: _Optional[int] = ...) -> None: ...
+    max_image_bytes: int
+    max_image_pixels: int
+    def __init__(self, max_inputs: _Optional[int] = ..., max_text_bytes: _Optional[int] = ..., max_request_bytes: _Optional[int] = ..., max_response_bytes: _Optional[int] = ..., stream_window_inputs: _Optional[int] = ..., max_request_tokens: _Optional[int] = ..., max_image_bytes: _Optional[int] = ..., max_image_pixels: _Optional[int] = ...) -> None: ...
 
 class ListModelsRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class ListModelsResponse(_message.Message):
-    __slots__ = ("models",)
+    __slots__ = ("models", "aliases")
     MODELS_FIELD_NUMBER: _ClassVar[int]
+    ALIASES_FIELD_NUMBER: _ClassVar[int]
     models: _containers.RepeatedCompositeFieldContainer[Model]
-    def __init__(self, models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ...) -> None: ...
+    aliases: _containers.RepeatedCompositeFieldContainer[Alias]
+    def __init__(self, models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., aliases: _Optional[_Iterable[_Union[Alias, _Mapping]]] = ...) -> None: ...
+
+class Alias(_message.Message):
+    __slots__ = ("alias", "target")
+    ALIAS_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    alias: str
+    target: str
+    def __init__(self, alias: _Optional[str] = ..., target: _Optional[str] = ...) -> None: ...
 
 class GetModelRequest(_message.Message):
     __slots__ = ("name",)
@@ -147,3 +184,49 @@ class WatchModelsResponse(_message.Message):
     MODEL_FIELD_NUMBER: _ClassVar[int]
     model: Model
     def __init__(self, model: _Optional[_Union[Model, _Mapping]] = ...) -> None: ...
+
+class LoadModelRequest(_message.Message):
+    __slots__ = ("name", "version", "keep_previous", "unload_first")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    KEEP_PREVIOUS_FIELD_NUMBER: _ClassVar[int]
+    UNLOAD_FIRST_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    version: str
+    keep_previous: bool
+    unload_first: bool
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., keep_previous: bool = ..., unload_first: bool = ...) -> None: ...
+
+class LoadModelResponse(_message.Message):
+    __slots__ = ("model",)
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    model: Model
+    def __init__(self, model: _Optional[_Union[Model, _Mapping]] = ...) -> None: ...
+
+class UnloadModelRequest(_message.Message):
+    __slots__ = ("name", "version")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    version: str
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
+
+class UnloadModelResponse(_message.Message):
+    __slots__ = ("model",)
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    model: Model
+    def __init__(self, model: _Optional[_Union[Model, _Mapping]] = ...) -> None: ...
+
+class SetAliasRequest(_message.Message):
+    __slots__ = ("alias", "target")
+    ALIAS_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    alias: str
+    target: str
+    def __init__(self, alias: _Optional[str] = ..., target: _Optional[str] = ...) -> None: ...
+
+class SetAliasResponse(_message.Message):
+    __slots__ = ("aliases",)
+    ALIASES_FIELD_NUMBER: _ClassVar[int]
+    aliases: _containers.RepeatedCompositeFieldContainer[Alias]
+    def __init__(self, aliases: _Optional[_Iterable[_Union[Alias, _Mapping]]] = ...) -> None: ...

@@ -30,6 +30,21 @@ class ModelServiceStub(object):
                 request_serializer=nearfield_dot_v1_dot_model__pb2.WatchModelsRequest.SerializeToString,
                 response_deserializer=nearfield_dot_v1_dot_model__pb2.WatchModelsResponse.FromString,
                 )
+        self.LoadModel = channel.unary_unary(
+                '/nearfield.v1.ModelService/LoadModel',
+                request_serializer=nearfield_dot_v1_dot_model__pb2.LoadModelRequest.SerializeToString,
+                response_deserializer=nearfield_dot_v1_dot_model__pb2.LoadModelResponse.FromString,
+                )
+        self.UnloadModel = channel.unary_unary(
+                '/nearfield.v1.ModelService/UnloadModel',
+                request_serializer=nearfield_dot_v1_dot_model__pb2.UnloadModelRequest.SerializeToString,
+                response_deserializer=nearfield_dot_v1_dot_model__pb2.UnloadModelResponse.FromString,
+                )
+        self.SetAlias = channel.unary_unary(
+                '/nearfield.v1.ModelService/SetAlias',
+                request_serializer=nearfield_dot_v1_dot_model__pb2.SetAliasRequest.SerializeToString,
+                response_deserializer=nearfield_dot_v1_dot_model__pb2.SetAliasResponse.FromString,
+                )
 
 
 class ModelServiceServicer(object):
@@ -57,6 +72,32 @@ class ModelServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LoadModel(self, request, context):
+        """Loads a version of a model from the model repository, warms it, then gives it the calls that name the model; calls
+        in progress end on the version that they began with. Replies when it is READY. NOT_FOUND: the repository has none
+        of that name or version; FAILED_PRECONDITION (google.rpc.PreconditionFailure): it can't be loaded, the model that
+        was there serves on; ALREADY_EXISTS: that version is loaded. PERMISSION_DENIED where the server doesn't let callers
+        manage models.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnloadModel(self, request, context):
+        """Stops giving calls to a model, lets those in progress end, and gives its memory back. FAILED_PRECONDITION: it is the
+        default model, or an alias stands for it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetAlias(self, request, context):
+        """Lets a name stand for a model or one of its versions, at once for all new calls.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -74,6 +115,21 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.WatchModels,
                     request_deserializer=nearfield_dot_v1_dot_model__pb2.WatchModelsRequest.FromString,
                     response_serializer=nearfield_dot_v1_dot_model__pb2.WatchModelsResponse.SerializeToString,
+            ),
+            'LoadModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.LoadModel,
+                    request_deserializer=nearfield_dot_v1_dot_model__pb2.LoadModelRequest.FromString,
+                    response_serializer=nearfield_dot_v1_dot_model__pb2.LoadModelResponse.SerializeToString,
+            ),
+            'UnloadModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnloadModel,
+                    request_deserializer=nearfield_dot_v1_dot_model__pb2.UnloadModelRequest.FromString,
+                    response_serializer=nearfield_dot_v1_dot_model__pb2.UnloadModelResponse.SerializeToString,
+            ),
+            'SetAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetAlias,
+                    request_deserializer=nearfield_dot_v1_dot_model__pb2.SetAliasRequest.FromString,
+                    response_serializer=nearfield_dot_v1_dot_model__pb2.SetAliasResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,5 +190,56 @@ class ModelService(object):
         return grpc.experimental.unary_stream(request, target, '/nearfield.v1.ModelService/WatchModels',
             nearfield_dot_v1_dot_model__pb2.WatchModelsRequest.SerializeToString,
             nearfield_dot_v1_dot_model__pb2.WatchModelsResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def LoadModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/nearfield.v1.ModelService/LoadModel',
+            nearfield_dot_v1_dot_model__pb2.LoadModelRequest.SerializeToString,
+            nearfield_dot_v1_dot_model__pb2.LoadModelResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def UnloadModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/nearfield.v1.ModelService/UnloadModel',
+            nearfield_dot_v1_dot_model__pb2.UnloadModelRequest.SerializeToString,
+            nearfield_dot_v1_dot_model__pb2.UnloadModelResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def SetAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/nearfield.v1.ModelService/SetAlias',
+            nearfield_dot_v1_dot_model__pb2.SetAliasRequest.SerializeToString,
+            nearfield_dot_v1_dot_model__pb2.SetAliasResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

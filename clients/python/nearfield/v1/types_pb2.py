@@ -14,27 +14,39 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18nearfield/v1/types.proto\x12\x0cnearfield.v1\"V\n\x06Matrix\x12\"\n\x05\x64type\x18\x01 \x01(\x0e\x32\x13.nearfield.v1.DType\x12\x0c\n\x04rows\x18\x02 \x01(\r\x12\x0c\n\x04\x63ols\x18\x03 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"1\n\x0cQuantization\x12\r\n\x05scale\x18\x01 \x01(\x02\x12\x12\n\nzero_point\x18\x02 \x01(\x05\"M\n\x05Input\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12+\n\ttoken_ids\x18\x02 \x01(\x0b\x32\x16.nearfield.v1.TokenIdsH\x00\x42\x07\n\x05input\"\x17\n\x08TokenIds\x12\x0b\n\x03ids\x18\x01 \x03(\r*\x8a\x01\n\x05\x44Type\x12\x15\n\x11\x44TYPE_UNSPECIFIED\x10\x00\x12\x11\n\rDTYPE_FLOAT32\x10\x01\x12\x11\n\rDTYPE_FLOAT16\x10\x02\x12\x0e\n\nDTYPE_INT8\x10\x03\x12\x0f\n\x0b\x44TYPE_UINT8\x10\x04\x12\x10\n\x0c\x44TYPE_BINARY\x10\x05\x12\x11\n\rDTYPE_UBINARY\x10\x06*\x90\x01\n\tInputType\x12\x1a\n\x16INPUT_TYPE_UNSPECIFIED\x10\x00\x12\x14\n\x10INPUT_TYPE_QUERY\x10\x01\x12\x17\n\x13INPUT_TYPE_DOCUMENT\x10\x02\x12\x1d\n\x19INPUT_TYPE_CLASSIFICATION\x10\x03\x12\x19\n\x15INPUT_TYPE_CLUSTERING\x10\x04*]\n\x08Truncate\x12\x18\n\x14TRUNCATE_UNSPECIFIED\x10\x00\x12\x11\n\rTRUNCATE_NONE\x10\x01\x12\x12\n\x0eTRUNCATE_START\x10\x02\x12\x10\n\x0cTRUNCATE_END\x10\x03*Q\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x18\n\x14PRIORITY_INTERACTIVE\x10\x01\x12\x11\n\rPRIORITY_BULK\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18nearfield/v1/types.proto\x12\x0cnearfield.v1\"V\n\x06Matrix\x12\"\n\x05\x64type\x18\x01 \x01(\x0e\x32\x13.nearfield.v1.DType\x12\x0c\n\x04rows\x18\x02 \x01(\r\x12\x0c\n\x04\x63ols\x18\x03 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"1\n\x0cQuantization\x12\r\n\x05scale\x18\x01 \x01(\x02\x12\x12\n\nzero_point\x18\x02 \x01(\x05\"^\n\x05Input\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12+\n\ttoken_ids\x18\x02 \x01(\x0b\x32\x16.nearfield.v1.TokenIdsH\x00\x12\x0f\n\x05image\x18\x03 \x01(\x0cH\x00\x42\x07\n\x05input\"\x17\n\x08TokenIds\x12\x0b\n\x03ids\x18\x01 \x03(\r\"Q\n\x0cSparseMatrix\x12\x0c\n\x04\x63ols\x18\x01 \x01(\r\x12\x12\n\nrow_counts\x18\x02 \x03(\r\x12\x0f\n\x07indices\x18\x03 \x01(\x0c\x12\x0e\n\x06values\x18\x04 \x01(\x0c\"[\n\x0bMultiMatrix\x12%\n\x07vectors\x18\x01 \x01(\x0b\x32\x14.nearfield.v1.Matrix\x12\x12\n\nrow_counts\x18\x02 \x03(\r\x12\x11\n\ttoken_ids\x18\x03 \x01(\x0c\"c\n\x08\x43hunking\x12\x12\n\nmax_tokens\x18\x01 \x01(\r\x12\x16\n\x0eoverlap_tokens\x18\x02 \x01(\r\x12+\n\x07pooling\x18\x03 \x01(\x0e\x32\x1a.nearfield.v1.ChunkPooling\"M\n\x05\x43hunk\x12\x13\n\x0binput_index\x18\x01 \x01(\r\x12\r\n\x05start\x18\x02 \x01(\r\x12\x0b\n\x03\x65nd\x18\x03 \x01(\r\x12\x13\n\x0btoken_count\x18\x04 \x01(\r*\x8a\x01\n\x05\x44Type\x12\x15\n\x11\x44TYPE_UNSPECIFIED\x10\x00\x12\x11\n\rDTYPE_FLOAT32\x10\x01\x12\x11\n\rDTYPE_FLOAT16\x10\x02\x12\x0e\n\nDTYPE_INT8\x10\x03\x12\x0f\n\x0b\x44TYPE_UINT8\x10\x04\x12\x10\n\x0c\x44TYPE_BINARY\x10\x05\x12\x11\n\rDTYPE_UBINARY\x10\x06*\x87\x01\n\nOutputKind\x12\x1b\n\x17OUTPUT_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11OUTPUT_KIND_DENSE\x10\x01\x12\x16\n\x12OUTPUT_KIND_SPARSE\x10\x02\x12\x15\n\x11OUTPUT_KIND_MULTI\x10\x03\x12\x16\n\x12OUTPUT_KIND_SCORES\x10\x04*]\n\x0c\x43hunkPooling\x12\x1d\n\x19\x43HUNK_POOLING_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43HUNK_POOLING_NONE\x10\x01\x12\x16\n\x12\x43HUNK_POOLING_MEAN\x10\x02*\x90\x01\n\tInputType\x12\x1a\n\x16INPUT_TYPE_UNSPECIFIED\x10\x00\x12\x14\n\x10INPUT_TYPE_QUERY\x10\x01\x12\x17\n\x13INPUT_TYPE_DOCUMENT\x10\x02\x12\x1d\n\x19INPUT_TYPE_CLASSIFICATION\x10\x03\x12\x19\n\x15INPUT_TYPE_CLUSTERING\x10\x04*]\n\x08Truncate\x12\x18\n\x14TRUNCATE_UNSPECIFIED\x10\x00\x12\x11\n\rTRUNCATE_NONE\x10\x01\x12\x12\n\x0eTRUNCATE_START\x10\x02\x12\x10\n\x0cTRUNCATE_END\x10\x03*Q\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x18\n\x14PRIORITY_INTERACTIVE\x10\x01\x12\x11\n\rPRIORITY_BULK\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'nearfield.v1.types_pb2', _globals)
 if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
-  _globals['_DTYPE']._serialized_start=286
-  _globals['_DTYPE']._serialized_end=424
-  _globals['_INPUTTYPE']._serialized_start=427
-  _globals['_INPUTTYPE']._serialized_end=571
-  _globals['_TRUNCATE']._serialized_start=573
-  _globals['_TRUNCATE']._serialized_end=666
-  _globals['_PRIORITY']._serialized_start=668
-  _globals['_PRIORITY']._serialized_end=749
+  _globals['_DTYPE']._serialized_start=659
+  _globals['_DTYPE']._serialized_end=797
+  _globals['_OUTPUTKIND']._serialized_start=800
+  _globals['_OUTPUTKIND']._serialized_end=935
+  _globals['_CHUNKPOOLING']._serialized_start=937
+  _globals['_CHUNKPOOLING']._serialized_end=1030
+  _globals['_INPUTTYPE']._serialized_start=1033
+  _globals['_INPUTTYPE']._serialized_end=1177
+  _globals['_TRUNCATE']._serialized_start=1179
+  _globals['_TRUNCATE']._serialized_end=1272
+  _globals['_PRIORITY']._serialized_start=1274
+  _globals['_PRIORITY']._serialized_end=1355
   _globals['_MATRIX']._serialized_start=42
   _globals['_MATRIX']._serialized_end=128
   _globals['_QUANTIZATION']._serialized_start=130
   _globals['_QUANTIZATION']._serialized_end=179
   _globals['_INPUT']._serialized_start=181
-  _globals['_INPUT']._serialized_end=258
-  _globals['_TOKENIDS']._serialized_start=260
-  _globals['_TOKENIDS']._serialized_end=283
+  _globals['_INPUT']._serialized_end=275
+  _globals['_TOKENIDS']._serialized_start=277
+  _globals['_TOKENIDS']._serialized_end=300
+  _globals['_SPARSEMATRIX']._serialized_start=302
+  _globals['_SPARSEMATRIX']._serialized_end=383
+  _globals['_MULTIMATRIX']._serialized_start=385
+  _globals['_MULTIMATRIX']._serialized_end=476
+  _globals['_CHUNKING']._serialized_start=478
+  _globals['_CHUNKING']._serialized_end=577
+  _globals['_CHUNK']._serialized_start=579
+  _globals['_CHUNK']._serialized_end=656
 # @@protoc_insertion_point(module_scope)

@@ -16,6 +16,20 @@ class DType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DTYPE_BINARY: _ClassVar[DType]
     DTYPE_UBINARY: _ClassVar[DType]
 
+class OutputKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    OUTPUT_KIND_UNSPECIFIED: _ClassVar[OutputKind]
+    OUTPUT_KIND_DENSE: _ClassVar[OutputKind]
+    OUTPUT_KIND_SPARSE: _ClassVar[OutputKind]
+    OUTPUT_KIND_MULTI: _ClassVar[OutputKind]
+    OUTPUT_KIND_SCORES: _ClassVar[OutputKind]
+
+class ChunkPooling(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CHUNK_POOLING_UNSPECIFIED: _ClassVar[ChunkPooling]
+    CHUNK_POOLING_NONE: _ClassVar[ChunkPooling]
+    CHUNK_POOLING_MEAN: _ClassVar[ChunkPooling]
+
 class InputType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     INPUT_TYPE_UNSPECIFIED: _ClassVar[InputType]
@@ -43,6 +57,14 @@ DTYPE_INT8: DType
 DTYPE_UINT8: DType
 DTYPE_BINARY: DType
 DTYPE_UBINARY: DType
+OUTPUT_KIND_UNSPECIFIED: OutputKind
+OUTPUT_KIND_DENSE: OutputKind
+OUTPUT_KIND_SPARSE: OutputKind
+OUTPUT_KIND_MULTI: OutputKind
+OUTPUT_KIND_SCORES: OutputKind
+CHUNK_POOLING_UNSPECIFIED: ChunkPooling
+CHUNK_POOLING_NONE: ChunkPooling
+CHUNK_POOLING_MEAN: ChunkPooling
 INPUT_TYPE_UNSPECIFIED: InputType
 INPUT_TYPE_QUERY: InputType
 INPUT_TYPE_DOCUMENT: InputType
@@ -77,15 +99,61 @@ class Quantization(_message.Message):
     def __init__(self, scale: _Optional[float] = ..., zero_point: _Optional[int] = ...) -> None: ...
 
 class Input(_message.Message):
-    __slots__ = ("text", "token_ids")
+    __slots__ = ("text", "token_ids", "image")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     TOKEN_IDS_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
     text: str
     token_ids: TokenIds
-    def __init__(self, text: _Optional[str] = ..., token_ids: _Optional[_Union[TokenIds, _Mapping]] = ...) -> None: ...
+    image: bytes
+    def __init__(self, text: _Optional[str] = ..., token_ids: _Optional[_Union[TokenIds, _Mapping]] = ..., image: _Optional[bytes] = ...) -> None: ...
 
 class TokenIds(_message.Message):
     __slots__ = ("ids",)
     IDS_FIELD_NUMBER: _ClassVar[int]
     ids: _containers.RepeatedScalarFieldContainer[int]
     def __init__(self, ids: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class SparseMatrix(_message.Message):
+    __slots__ = ("cols", "row_counts", "indices", "values")
+    COLS_FIELD_NUMBER: _ClassVar[int]
+    ROW_COUNTS_FIELD_NUMBER: _ClassVar[int]
+    INDICES_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    cols: int
+    row_counts: _containers.RepeatedScalarFieldContainer[int]
+    indices: bytes
+    values: bytes
+    def __init__(self, cols: _Optional[int] = ..., row_counts: _Optional[_Iterable[int]] = ..., indices: _Optional[bytes] = ..., values: _Optional[bytes] = ...) -> None: ...
+
+class MultiMatrix(_message.Message):
+    __slots__ = ("vectors", "row_counts", "token_ids")
+    VECTORS_FIELD_NUMBER: _ClassVar[int]
+    ROW_COUNTS_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_IDS_FIELD_NUMBER: _ClassVar[int]
+    vectors: Matrix
+    row_counts: _containers.RepeatedScalarFieldContainer[int]
+    token_ids: bytes
+    def __init__(self, vectors: _Optional[_Union[Matrix, _Mapping]] = ..., row_counts: _Optional[_Iterable[int]] = ..., token_ids: _Optional[bytes] = ...) -> None: ...
+
+class Chunking(_message.Message):
+    __slots__ = ("max_tokens", "overlap_tokens", "pooling")
+    MAX_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    OVERLAP_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    POOLING_FIELD_NUMBER: _ClassVar[int]
+    max_tokens: int
+    overlap_tokens: int
+    pooling: ChunkPooling
+    def __init__(self, max_tokens: _Optional[int] = ..., overlap_tokens: _Optional[int] = ..., pooling: _Optional[_Union[ChunkPooling, str]] = ...) -> None: ...
+
+class Chunk(_message.Message):
+    __slots__ = ("input_index", "start", "end", "token_count")
+    INPUT_INDEX_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_COUNT_FIELD_NUMBER: _ClassVar[int]
+    input_index: int
+    start: int
+    end: int
+    token_count: int
+    def __init__(self, input_index: _Optional[int] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., token_count: _Optional[int] = ...) -> None: ...
