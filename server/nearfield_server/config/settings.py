@@ -22,7 +22,7 @@ from pydantic import (
 
 from nearfield_server.config.address import parse_address
 
-__all__ = ["BUILTIN", "BUILTIN_NAME", "Batching", "Config", "Limits", "Stream", "Tls"]
+__all__ = ["BUILTIN", "BUILTIN_NAME", "Batching", "Cache", "Config", "Limits", "Stream", "Tls"]
 
 BUILTIN = "builtin"
 """Stands for the built-in encoder where a model's folder is asked for."""
@@ -110,6 +110,12 @@ class Limits(_Section):
     max_response_bytes: _Count = Field(
         16 * _MIB, ge=1024, le=1024 * _MIB, description="Bytes of one reply; 1024 to 1073741824."
     )
+    max_image_bytes: _Count = Field(
+        10 * _MIB, ge=1024, le=256 * _MIB, description="Bytes of one image file; 1024 to 268435456."
+    )
+    max_image_pixels: _Count = Field(
+        25_000_000, ge=1, le=178_000_000, description="Pixels of one image, as its header says; 1 to 178000000."
+    )
     max_concurrent_calls: _Count = Field(
         1024, ge=1, le=1_000_000, description="Unary calls in progress at once; 1 to 1000000. Health checks are exempt."
     )
@@ -172,6 +178,17 @@ class Stream(_Section):
     )
 
 
+class Cache(_Section):
+    """Vectors kept for inputs that come again."""
+
+    max_bytes: _Count = Field(
+        0,
+        ge=0,
+        le=1 << 40,
+        description="Bytes of vectors kept for inputs that come again; 0 to 1099511627776, 0: none.",
+    )
+
+
 class Config(_Section):
     """All settings of one server."""
 
@@ -207,6 +224,7 @@ class Config(_Section):
     limits: Limits = Field(default_factory=Limits, description="Bounds of calls.")
     batching: Batching = Field(default_factory=Batching, description="Queues and workers.")
     stream: Stream = Field(default_factory=Stream, description="EmbedStream.")
+    cache: Cache = Field(default_factory=Cache, description="Vectors kept.")
 
     @property
     def reflection_on(self) -> bool:
