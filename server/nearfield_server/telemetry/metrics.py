@@ -14,6 +14,7 @@ from collections.abc import Iterable
 import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
+from nearfield_server.telemetry.cache_metrics import CacheMetrics
 from nearfield_server.telemetry.model_metrics import (
     DROP_REASONS,
     LATENCY_BUCKETS,
@@ -66,6 +67,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._make_call_series([*rpcs, OTHER_RPC])
         self._make_process_series(version, effective_threads)
+        self.cache = CacheMetrics(self.registry)
         self._families = ModelFamilies(self.registry)
         self._refused = {reason: self._families.rejected.labels("", reason) for reason in _REFUSED_BEFORE_MODEL}
         self._models: dict[str, ModelMetrics] = {}
