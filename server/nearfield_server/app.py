@@ -20,6 +20,7 @@ from nearfield_server.config.machine import effective_cpu_count
 from nearfield_server.config.settings import BUILTIN, Config
 from nearfield_server.core.embedder import Embedder
 from nearfield_server.core.models import ModelRegistry, ServingSettings
+from nearfield_server.core.pipeline import Pipeline
 from nearfield_server.encoder.builtin import builtin_folder
 from nearfield_server.encoder.loader import LoadedEncoder, load
 from nearfield_server.errors import ModelLoadFailure
@@ -97,7 +98,7 @@ class Server:
             self.metrics, max_calls=limits.max_concurrent_calls, max_streams=limits.max_concurrent_streams
         )
         self._health = HealthServicer(self.registry, SERVICES)
-        embedder = Embedder(self.registry, self._threads)
+        embedder = Embedder(self.registry, Pipeline(self._threads))
         stream = StreamSettings(window_inputs=config.stream.window_inputs, idle_seconds=config.stream.idle_seconds)
         self._grpc = GrpcServer(
             _grpc(config),
@@ -179,6 +180,8 @@ def _serving(config: Config, workers: int) -> ServingSettings:
             max_response_bytes=limits.max_response_bytes,
             stream_window_inputs=config.stream.window_inputs,
             max_request_tokens=batching.max_queue_tokens,
+            max_image_bytes=limits.max_image_bytes,
+            max_image_pixels=limits.max_image_pixels,
         ),
         workers=workers,
         token_budget=batching.token_budget,

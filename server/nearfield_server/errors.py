@@ -77,6 +77,12 @@ class InvalidInput(NearfieldError):
         super().__init__(f"{field}: {description}" if field else description, **metadata)
         self.violations = (FieldViolation(field, description),)
 
+    def blamed_on(self, prefix: str, other: str) -> InvalidInput:
+        """Give the same error for the field that the caller knows: `prefix` at its start is `other` there."""
+        one = self.violations[0]
+        field = other + one.field.removeprefix(prefix) if one.field.startswith(prefix) else one.field
+        return type(self)(field, one.description, **self.metadata)
+
 
 class TextTooLong(InvalidInput):
     """More tokens than the model takes (with truncation off), or more bytes than the server takes."""

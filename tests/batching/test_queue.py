@@ -33,7 +33,7 @@ def test_rows_return_to_their_places_across_batches():
     while batch := queue.take(1.0, BATCH):
         ended += queue.settle(batch.items, rows_of(batch.items), 2.0)
     assert ended == [job]
-    assert job.rows.tolist() == [[30, 0], [3, 1], [30, 2], [4, 3]]
+    assert [list(row) for row in job.rows] == [[30, 0], [3, 1], [30, 2], [4, 3]]
     assert (job.admitted_at, job.started_at, job.ended_at) == (0.0, 1.0, 2.0)
     assert queue.empty
 
@@ -164,7 +164,7 @@ class QueueMachine(RuleBasedStateMachine):
         for job in jobs:
             assert job in self.live
             self.live.remove(job)
-            assert (job.error is None) == (job.rows is not None)
+            assert (job.error is None) == bool(job.rows)
             self.ended.append(job)
 
     @rule(
@@ -240,7 +240,7 @@ class QueueMachine(RuleBasedStateMachine):
     def whole_results_are_right(self):
         for job in self.ended:
             if job.error is None:
-                assert job.rows.tolist() == [[len(ids), index] for index, ids in enumerate(job.tokens)]
+                assert [list(row) for row in job.rows] == [[len(ids), index] for index, ids in enumerate(job.units)]
 
 
 TestQueueMachine = QueueMachine.TestCase

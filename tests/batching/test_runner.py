@@ -74,7 +74,7 @@ async def rig():
         batch=BatchLimits(token_budget=64, max_padding_ratio=0.5),
         queue=QueueLimits(max_items=50, max_tokens=500, weights={Priority.INTERACTIVE: 4, Priority.BULK: 1}),
     )
-    runner = Runner(model, settings, observer, lambda: changes.append(runner.degraded))
+    runner = Runner([model], settings, observer, lambda: changes.append(runner.degraded))
     runner.start()
     yield runner, model, observer, changes
     model.gate.set()
@@ -101,7 +101,7 @@ async def test_each_job_gets_its_own_rows(rig):
     runner, *_ = rig
     jobs = await asyncio.gather(*(ask(runner, *range(start, start + 5)) for start in range(100, 140, 5)))
     for start, job in zip(range(100, 140, 5), jobs, strict=True):
-        assert job.rows.tolist() == [[value, value] for value in range(start, start + 5)]
+        assert [row.tolist() for row in job.rows] == [[value, value] for value in range(start, start + 5)]
         assert job.admitted_at <= job.started_at <= job.ended_at
     assert runner.idle
     assert runner.tokens_per_second > 0
@@ -116,7 +116,7 @@ async def test_only_the_culprit_of_a_failed_batch_fails(rig):
     model.gate.set()
     with pytest.raises(BackendFailure):
         await bad
-    assert [job.rows[0, 0] for job in await asyncio.gather(*good)] == list(range(2, 10))
+    assert [job.rows[0][0] for job in await asyncio.gather(*good)] == list(range(2, 10))
     await busy
     assert observer.seen["failed items"] == 1
     assert observer.seen["retries"] > 0
@@ -130,7 +130,7 @@ async def test_a_worker_that_dies_costs_the_culprit_only(rig):
     model.gate.set()
     with pytest.raises(BackendFailure):
         await bad
-    assert [job.rows[0, 0] for job in await asyncio.gather(*good)] == list(range(2, 10))
+    assert [job.rows[0][0] for job in await asyncio.gather(*good)] == list(range(2, 10))
     await busy
     assert observer.seen["died"] == 2
     while runner.degraded:  # noqa: ASYNC110 - the runner has no event for tests

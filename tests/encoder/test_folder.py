@@ -9,7 +9,7 @@ from nearfield_server.encoder.folder import file_sha256, open_folder
 from nearfield_server.encoder.loader import load
 from nearfield_server.encoder.spec import read_spec
 from nearfield_server.errors import ModelLoadFailure
-from nearfield_server.types import OutputKind, Pooling, SimilarityMetric
+from nearfield_server.types import OutputShape, Pooling, SimilarityMetric
 
 MANIFEST = "nearfield.yaml"
 
@@ -25,7 +25,7 @@ def spec_of(folder):
 def test_facts_come_from_the_files_that_state_them(tiny):
     spec = spec_of(tiny.write())
     assert (spec.dimensions, spec.max_tokens, spec.vocab_size, spec.pad_id) == (4, 8, 7, 0)
-    assert (spec.pooling, spec.normalize, spec.output_kind) == (Pooling.MEAN, True, OutputKind.TOKENS)
+    assert (spec.pooling, spec.normalize, spec.output_shape) == (Pooling.MEAN, True, OutputShape.TOKENS)
     assert (spec.similarity, spec.precision, spec.output_normalized) == (SimilarityMetric.COSINE, "unknown", False)
     assert spec.version == spec.sha256[:12] == file_sha256(spec.model_file)[:12]
 

@@ -12,7 +12,7 @@ from nearfield_server.backends.fake import FakeBackend
 from nearfield_server.encoder.builtin import builtin_folder
 from nearfield_server.encoder.folder import open_folder
 from nearfield_server.encoder.spec import resolve
-from nearfield_server.encoder.tokenizer import TextTokenizer
+from nearfield_server.encoder.tokenizer import TextOptions, TextTokenizer
 from nearfield_server.errors import InvalidInput, TextTooLong
 from nearfield_server.types import Truncate
 
@@ -27,7 +27,7 @@ def of_limit(limit, first_characters=0):
 
 
 def encode(tokenizer, *inputs, prompt="", truncate=Truncate.END, as_text=False):
-    return tokenizer.encode(inputs, prompt=prompt, truncate=truncate, special_tokens_as_text=as_text)
+    return tokenizer.encode(inputs, TextOptions(prompt=prompt, truncate=truncate, special_tokens_as_text=as_text))
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,8 @@ TABLES = [
     (types_pb2.Priority, types.Priority, enums.PRIORITIES),
     (embed_pb2.SimilarityMetric, types.SimilarityMetric, enums.METRICS),
     (model_pb2.ModelState, types.ModelState, {number: state for state, number in enums.STATES.items()}),
+    (types_pb2.OutputKind, types.OutputKind, enums.OUTPUTS),
+    (types_pb2.ChunkPooling, types.ChunkPooling, enums.CHUNK_POOLINGS),
     (model_pb2.Pooling, types.Pooling, {number: pooling for pooling, number in enums.POOLINGS.items()}),
 ]
 

@@ -19,14 +19,13 @@ from __future__ import annotations
 import enum
 import heapq
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
-
-import numpy as np
+from typing import Any
 
 from nearfield_server.batching.policy import BatchLimits, choose
 from nearfield_server.errors import BackendFailure, DeadlineExceeded, NearfieldError, Overloaded, TooLarge
-from nearfield_server.types import FloatRows, IdArray, Priority
+from nearfield_server.types import Priority
 
 __all__ = ["Batch", "Item", "Job", "Queue", "QueueLimits", "QueueStatistics"]
 
@@ -60,7 +59,7 @@ class _State(enum.Enum):
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """One token sequence of a job."""
+    """One unit of a job."""
 
     job: Job
     index: int
@@ -69,21 +68,21 @@ class Item:
     lost_workers: int = 0
 
     @property
-    def ids(self) -> IdArray:
-        """Vocabulary ids, `[length]`."""
-        return self.job.tokens[self.index]
+    def unit(self) -> Sized:
+        """What is run; its length is what it costs, in tokens."""
+        return self.job.units[self.index]
 
 
 @dataclass(slots=True, eq=False)
 class Job:
     """The items of one call and what became of them. `deadline` is monotonic seconds, `None`: no deadline."""
 
-    tokens: list[IdArray]
+    units: Sequence[Sized]
     priority: Priority
     deadline: float | None
     owner: object = None
-    rows: FloatRows | None = None
-    """`[items, width]`, whole once `ended` without `error`."""
+    rows: list[Any] = field(default_factory=list)
+    """One result per unit, whole once `ended` without `error`."""
     error: NearfieldError | None = None
     ended: bool = False
     admitted_at: float = 0.0
@@ -210,15 +209,17 @@ class Queue:
         if sum(cls.items for cls in self._classes.values()) + items > self._limits.max_items:
             raise self._overloaded("queue_items", self._ahead(priority), tokens_per_second)
 
-    def admit(self, job: Job, now: float, tokens_per_second: float) -> None:
-        """Take `job` in. `tokens_per_second` is the measured speed of all workers together, 0 if not known yet.
+    def admit(self, job: Job, now: float, tokens_per_second: float) -> list[Job]:
+        """Take `job` in; give it back if it has nothing to run and so has ended.
+
+        `tokens_per_second` is the measured speed of all workers together, 0 if not known yet.
 
         Raises:
             TooLarge: more tokens than the queue ever holds.
             Overloaded: full now, or what waits can't be worked off before the deadline.
             DeadlineExceeded: the deadline passed, or the job alone can't be done before it.
         """
-        lengths = [len(ids) for ids in job.tokens]
+        lengths = [len(unit) for unit in job.units]
         own = sum(lengths)
         if own > self._limits.max_tokens:
             msg = f"{own} tokens in one call; the limit is {self._limits.max_tokens}: split the call"
@@ -233,6 +234,7 @@ class Queue:
         self._live += 1
         job.admitted_at = now
         job.missing = len(lengths)
+        job.rows = [None] * len(lengths)
         cls = self._classes[job.priority]
         if not cls.items:
             busy = [other.served for other in self._classes.values() if other.items]
@@ -241,6 +243,10 @@ class Queue:
             item = Item(job, index, length)
             job.items.append(item)
             cls.add(item)
+        if lengths:
+            return []
+        job.started_at = now
+        return self._end(job, None, now)
 
     def take(self, now: float, limits: BatchLimits) -> Batch | None:
         """Give the next batch, or `None` when nothing waits. Call `expire` first."""
@@ -252,16 +258,14 @@ class Queue:
                 item.job.started_at = item.job.started_at or now
         return batch
 
-    def settle(self, items: Iterable[Item], rows: FloatRows, now: float) -> list[Job]:
-        """Put `rows` `[len(items), width]` where they belong; give the jobs that this ended."""
+    def settle(self, items: Iterable[Item], rows: Iterable[Any], now: float) -> list[Job]:
+        """Put `rows`, one per item, where they belong; give the jobs that this ended."""
         ended = []
         for item, row in zip(items, rows, strict=True):
             self._stop_running(item)
             job = item.job
             if job.ended:
                 continue
-            if job.rows is None:
-                job.rows = np.empty((len(job.items), len(row)), np.float32)
             job.rows[item.index] = row
             job.missing -= 1
             if not job.missing:
@@ -350,7 +354,7 @@ class Queue:
             else:
                 self._classes[job.priority].leave(item, _State.OVER)
         if error is not None:
-            job.rows = None
+            job.rows = []
         return [job]
 
     def _ahead(self, priority: Priority) -> float:

@@ -13,22 +13,22 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from nearfield_server.batching.policy import BatchLimits
 from nearfield_server.batching.queue import Batch, Item, Job, Queue, QueueLimits, QueueStatistics
 from nearfield_server.batching.ticket import Ticket
 from nearfield_server.errors import BackendFailure, Cancelled, DeadlineExceeded, NearfieldError, Unavailable
-from nearfield_server.types import FloatRows, IdArray, Priority
+from nearfield_server.types import Priority
 
 __all__ = ["BatchObserver", "RunBatch", "Runner", "RunnerSettings"]
 
 logger = logging.getLogger("nearfield.batching")
 
-RunBatch = Callable[[Sequence[IdArray]], FloatRows]
-"""Gives one row per sequence, `[len(batch), width]`. Raises when it can't."""
+RunBatch = Callable[[Sequence[Any]], Sequence[Any]]
+"""Gives one row per unit. Raises when it can't."""
 
 
 class BatchObserver(Protocol):
@@ -82,10 +82,13 @@ class Runner:
     """Worker threads over one queue, for one model."""
 
     def __init__(
-        self, run: RunBatch, settings: RunnerSettings, observer: BatchObserver, on_change: Callable[[], None]
+        self, runs: Sequence[RunBatch], settings: RunnerSettings, observer: BatchObserver, on_change: Callable[[], None]
     ) -> None:
-        """`on_change` is called on the loop when workers were lost or replaced."""
-        self._run = run
+        """`runs`: one function per device; the workers take them in turn, and one stays with its own.
+
+        `on_change` is called on the loop when workers were lost or replaced.
+        """
+        self._runs = runs
         self._settings = settings
         self._observer = observer
         self._on_change = on_change
@@ -165,16 +168,17 @@ class Runner:
 
     # Called by tickets.
 
-    def _admit(self, ticket: Ticket, tokens: list[IdArray]) -> None:
-        job = Job(tokens, ticket.priority, ticket.deadline, owner=ticket)
+    def _admit(self, ticket: Ticket, units: Sequence[Sized]) -> None:
+        job = Job(units, ticket.priority, ticket.deadline, owner=ticket)
         with self._wake:
             if ticket.closed:
                 return
             if self._closing:
                 raise Unavailable("the model was unloaded", retry_after_seconds=1.0)
-            self._queue.admit(job, time.monotonic(), self.tokens_per_second)
+            ended = self._queue.admit(job, time.monotonic(), self.tokens_per_second)
             ticket.job = job
-            self._wake.notify(len(tokens))
+            self._deliver(ended)
+            self._wake.notify(len(units))
 
     def _abandon(self, ticket: Ticket, error: NearfieldError) -> None:
         with self._wake:
@@ -216,7 +220,7 @@ class Runner:
     def _run_items(self, worker: _Worker, items: list[Item]) -> None:
         """Run `items`; when that raises, run each half, so that only the culprit fails."""
         try:
-            rows = self._run([item.ids for item in items])
+            rows = self._runs[worker.number % len(self._runs)]([item.unit for item in items])
             if len(rows) != len(items):
                 msg = f"the model gave {len(rows)} rows for {len(items)} inputs"
                 raise BackendFailure(msg)  # noqa: TRY301 - a wrong answer is handled as a raised one

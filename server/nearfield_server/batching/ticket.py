@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence, Sized
 
 from nearfield_server.batching.queue import Job
 from nearfield_server.errors import Cancelled, DeadlineExceeded, NearfieldError
-from nearfield_server.types import IdArray, Priority
+from nearfield_server.types import Priority
 
 __all__ = ["Ticket"]
 
@@ -18,12 +18,12 @@ class Ticket:
 
     def __init__(
         self,
-        admit: Callable[[Ticket, list[IdArray]], None],
+        admit: Callable[[Ticket, Sequence[Sized]], None],
         abandon: Callable[[Ticket, NearfieldError], None],
         priority: Priority,
         deadline: float | None,
     ) -> None:
-        """`admit` queues the tokens or raises; `abandon` takes what still waits out of the queue."""
+        """`admit` queues the units or raises; `abandon` takes what still waits out of the queue."""
         self._admit = admit
         self._abandon = abandon
         self._loop = asyncio.get_running_loop()
@@ -34,10 +34,10 @@ class Ticket:
         self.closed = False
         """The caller went away or ran out of time: nothing needs to be done for it any more."""
 
-    def enqueue(self, tokens: list[IdArray]) -> None:
-        """Ask for rows for `tokens`. Errors of admission reach the one who waits in `result`."""
+    def enqueue(self, units: Sequence[Sized]) -> None:
+        """Ask for a row for each of `units`. Errors of admission reach the one who waits in `result`."""
         try:
-            self._admit(self, tokens)
+            self._admit(self, units)
         except NearfieldError as error:
             self.fail(error)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from nearfield_server.batching.policy import pick_budget
 from nearfield_server.batching.runner import RunBatch
-from nearfield_server.types import ModelSpec
+from nearfield_server.types import ModelSpec, Tokens
 
 __all__ = ["Calibration", "calibrate"]
 
@@ -57,6 +57,6 @@ def calibrate(
     return Calibration(budget, best[budget])
 
 
-def _rows(spec: ModelSpec, length: int, tokens: int) -> Sequence[np.ndarray[tuple[int], np.dtype[np.int64]]]:
+def _rows(spec: ModelSpec, length: int, tokens: int) -> Sequence[Tokens]:
     ids = np.arange(length, dtype=np.int64) % spec.vocab_size
-    return [ids] * max(1, tokens // length)
+    return [Tokens(ids, wanted=frozenset(spec.outputs[:1]))] * max(1, tokens // length)

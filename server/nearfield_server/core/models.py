@@ -177,7 +177,7 @@ class ModelRegistry:
         """Stop the workers and give the memory back."""
         for ready in self._ready.values():
             await ready.runner.close()
-            ready.loaded.backend.close()
+            ready.loaded.close()
         self._ready.clear()
 
     def readiness(self) -> Mapping[str, bool]:
@@ -195,7 +195,7 @@ class ModelRegistry:
         settings = self._settings
         budget = settings.token_budget or found.token_budget
         runner = Runner(
-            loaded.encoder,
+            loaded.encoders,
             RunnerSettings(
                 workers=settings.workers,
                 hang_seconds=settings.hang_seconds,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nearfield_server.errors import InvalidInput, Unsupported
-from nearfield_server.types import DType, EmbedOptions, Input, InputType, Limits, ModelSpec
+from nearfield_server.types import DENSE_ONLY, DType, EmbedOptions, Input, InputType, Limits, ModelSpec, OutputKind
 
 __all__ = ["Plan", "make_plan", "prompt_of"]
 
@@ -47,9 +47,12 @@ def make_plan(spec: ModelSpec, options: EmbedOptions, inputs: tuple[Input, ...],
         InvalidInput: a field is out of the model's range, or the reply would be over the limit.
         Unsupported: the model can't do it.
     """
-    dimensions = spec.dimensions if options.dimensions is None else options.dimensions
-    if not 1 <= dimensions <= spec.dimensions:
-        raise InvalidInput("dimensions", f"{dimensions} is outside 1 to {spec.dimensions}, the model's width")
+    _check_outputs(spec, options, inputs)
+    multi_only = spec.multi is not None and options.outputs == {OutputKind.MULTI}
+    width = spec.multi.dimensions if spec.multi is not None and multi_only else spec.dimensions
+    dimensions = width if options.dimensions is None else options.dimensions
+    if not 1 <= dimensions <= width and (width or options.dimensions is not None):
+        raise InvalidInput("dimensions", f"{dimensions} is outside 1 to {width}, the model's width")
     if limits is not None:
         row_bytes = (dimensions * _BITS[options.dtype] + 7) // 8 + _REPLY_OVERHEAD_PER_INPUT_BYTES
         if (reply := len(inputs) * row_bytes + _REPLY_OVERHEAD_BYTES) > (most := limits.max_response_bytes):
@@ -58,6 +61,21 @@ def make_plan(spec: ModelSpec, options: EmbedOptions, inputs: tuple[Input, ...],
             )
             raise InvalidInput("inputs", text)
     return Plan(_prompt(spec, options, inputs), dimensions, _normalize(spec, options))
+
+
+def _check_outputs(spec: ModelSpec, options: EmbedOptions, inputs: tuple[Input, ...]) -> None:
+    has = spec.outputs
+    for kind in options.outputs:
+        if kind not in has:
+            able = ", ".join(one.name for one in has)
+            raise Unsupported("outputs", f"this model gives no {kind.name} vectors; it gives: {able}")
+    dense_only = options.outputs == DENSE_ONLY
+    if options.chunking is not None and not dense_only:
+        raise Unsupported("chunking", "only DENSE vectors can be made of chunks")
+    for index, one in enumerate(inputs):
+        if isinstance(one, bytes) and (spec.vision is None or not dense_only):
+            what = "this model takes texts only" if spec.vision is None else "images have DENSE vectors only"
+            raise Unsupported(f"inputs[{index}].image", what)
 
 
 def prompt_of(spec: ModelSpec, name: str) -> str:

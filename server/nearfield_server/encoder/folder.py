@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nearfield_server.encoder.files import find_files, within
 from nearfield_server.encoder.manifest import MANIFEST_FILE, Manifest, read_manifest
 from nearfield_server.errors import ModelLoadFailure
 from nearfield_server.types import Pooling
 
 __all__ = ["ModelFolder", "file_sha256", "open_folder"]
 
-_MODEL_FILES = ("onnx/model.onnx", "model.onnx")
 _POOLING_KEYS = {
     "pooling_mode_mean_tokens": Pooling.MEAN,
     "pooling_mode_cls_token": Pooling.CLS,
@@ -34,6 +34,10 @@ class ModelFolder:
     path: Path
     manifest: Manifest
     model_file: Path
+    precision: str
+    """Of `model_file`; empty: no file says it."""
+    vision_file: Path | None
+    """Graph of the images; `None`: there is none, or it is `model_file`."""
     tokenizer_file: Path
     config: dict[str, Any]
     modules: list[dict[str, Any]]
@@ -70,12 +74,13 @@ class ModelFolder:
         """Whether the pipeline ends in a Normalize module, or the manifest says so."""
         if self.manifest.normalize is not None:
             return self.manifest.normalize
-        return any(self._kind(module) == "Normalize" for module in self.modules)
+        # Two-tower models are trained on cosines, and their graphs give unit vectors.
+        return "vision_config" in self.config or any(self._kind(module) == "Normalize" for module in self.modules)
 
     @property
     def other_modules(self) -> list[str]:
         """Kinds of module that change vectors and that only the graph itself can hold, such as Dense."""
-        known = {"Transformer", "Pooling", "Normalize"}
+        known = {"Transformer", "Pooling", "Normalize", "MLMTransformer", "SpladePooling", "CLIPModel"}
         return [kind for module in self.modules if (kind := self._kind(module)) not in known]
 
     @property
@@ -87,17 +92,50 @@ class ModelFolder:
         for value in candidates:
             if isinstance(value, (int, float)) and 0 < value < _SANE_LENGTH:
                 return int(value)
-        positions = self.config.get("max_position_embeddings")
+        config = self.text_config
+        positions = config.get("max_position_embeddings")
         if isinstance(positions, int) and positions > 0:
-            offset = self.config.get("pad_token_id", 1) + 1 if self.config.get("model_type") in _OFFSET_POSITIONS else 0
-            return positions - int(offset)
+            padding = config.get("pad_token_id")
+            offset = (padding if isinstance(padding, int) else 1) + 1
+            return positions - (offset if config.get("model_type") in _OFFSET_POSITIONS else 0)
         raise self.failure("nearfield.yaml", "no file tells the longest input: add `max_tokens: N`")
 
+    @property
+    def text_config(self) -> dict[str, Any]:
+        """The part of config.json about the texts' encoder: all of it, but for models of two towers."""
+        nested = self.config.get("text_config")
+        return nested if isinstance(nested, dict) else self.config
+
+    @property
+    def architecture(self) -> str:
+        """The model's class, as config.json names it, such as BertModel; empty: it doesn't."""
+        named = self.config.get("architectures")
+        return str(named[0]) if isinstance(named, list) and named else ""
+
+    @property
+    def module_kinds(self) -> list[str]:
+        """Class names of the modules of sentence-transformers' pipeline."""
+        return [self._kind(module) for module in self.modules]
+
+    def json(self, name: str) -> dict[str, Any]:
+        """Read a further JSON file of the folder; nothing in it when there is none. Raises `ModelLoadFailure`."""
+        content = _json(self.path, name, dict)
+        return dict(content)
+
     def verify(self) -> str:
-        """Check every hash of the manifest; give the SHA-256 of the model file. Raises `ModelLoadFailure`."""
+        """Check the manifest's hashes of what is loaded; give the SHA-256 of the model file.
+
+        Graphs of other precisions are not read: they may be large, or left out of this copy.
+
+        Raises:
+            ModelLoadFailure: a file is missing, or isn't the one that the manifest was written for.
+        """
         hashes = {self.model_file: file_sha256(self.model_file)}
+        loaded = {self.model_file, self.vision_file}
         for name, expected in self.manifest.sha256.items():
             path = self.path / name
+            if path not in loaded and name.endswith((".onnx", ".onnx_data", ".onnx.data")) and not self._beside(name):
+                continue
             if not path.is_file():
                 raise self.failure(name, "the manifest gives its SHA-256, but the file is missing")
             found = hashes.get(path) or file_sha256(path)
@@ -106,6 +144,12 @@ class ModelFolder:
                     name, f"SHA-256 is {found[:12]}…, the manifest says {expected[:12]}…: damaged or replaced"
                 )
         return hashes[self.model_file]
+
+    def _beside(self, name: str) -> bool:
+        """Whether `name` is external data of a graph that is loaded."""
+        return any(
+            one is not None and Path(name).name.startswith(one.name) for one in (self.model_file, self.vision_file)
+        )
 
     def failure(self, file: str, problem: str) -> ModelLoadFailure:
         """Make the error that blames `file`."""
@@ -116,19 +160,34 @@ class ModelFolder:
         return str(module.get("type", "")).rpartition(".")[2]
 
 
-def open_folder(path: Path) -> ModelFolder:
-    """Read the small files of a model folder. Raises `ModelLoadFailure` that names the file at fault."""
+def open_folder(path: Path, *, device: str = "cpu", precision: str = "") -> ModelFolder:
+    """Read the small files of a model folder, and choose its graph.
+
+    Args:
+        path: the folder.
+        device: kind of the device it shall run on, such as "cpu" or "cuda": the manifest may have a graph for it.
+        precision: the one asked for; empty: the manifest's choice.
+
+    Raises:
+        ModelLoadFailure: names the file at fault.
+    """
     if not path.is_dir():
         msg = f"{path}: no such folder; give one with config.json, tokenizer.json and an ONNX file"
         raise ModelLoadFailure(msg)
-    _within(path, MANIFEST_FILE)
+    within(path, MANIFEST_FILE)
     manifest = read_manifest(path)
     modules = _json(path, "modules.json", list)
+    if not all(isinstance(one, dict) for one in modules):
+        msg = f"{path / 'modules.json'}: must be a list of objects"
+        raise ModelLoadFailure(msg)
     pooling_path = next((str(one.get("path", "")) for one in modules if "Pooling" in str(one.get("type"))), "1_Pooling")
+    files = find_files(path, manifest, device, precision)
     folder = ModelFolder(
         path=path,
         manifest=manifest,
-        model_file=_model_file(path, manifest),
+        model_file=files.model,
+        precision=files.precision,
+        vision_file=files.vision,
         tokenizer_file=path / manifest.files.tokenizer,
         config=_json(path, "config.json", dict),
         modules=modules,
@@ -137,8 +196,10 @@ def open_folder(path: Path) -> ModelFolder:
         sentence_bert_config=_json(path, "sentence_bert_config.json", dict),
         tokenizer_config=_json(path, "tokenizer_config.json", dict),
     )
-    for file in (folder.model_file, folder.tokenizer_file):
-        _within(path, str(file.relative_to(path)))
+    for file in (folder.model_file, folder.vision_file, folder.tokenizer_file):
+        if file is None:
+            continue
+        within(path, str(file.relative_to(path)))
         if not file.is_file():
             raise folder.failure(str(file.relative_to(path)), "no such file")
     return folder
@@ -150,39 +211,8 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _within(folder: Path, name: str) -> str:
-    """Refuse a `name` that leads out of `folder`, by `..` or by a symbolic link to a file of somebody else."""
-    if not (folder / name).resolve().is_relative_to(folder.resolve()) and not _is_cache_link(folder, name):
-        msg = f"{folder / name}: leads out of the model's folder"
-        raise ModelLoadFailure(msg)
-    return name
-
-
-def _is_cache_link(folder: Path, name: str) -> bool:
-    # The hub's cache keeps snapshots/REVISION/FILE as a link to ../../blobs/HASH of the same repository.
-    blobs = folder.resolve().parent.parent / "blobs"
-    return folder.resolve().parent.name == "snapshots" and (folder / name).resolve().is_relative_to(blobs)
-
-
-def _model_file(folder: Path, manifest: Manifest) -> Path:
-    if manifest.files.model is not None:
-        return folder / manifest.files.model
-    for name in _MODEL_FILES:
-        if (folder / name).is_file():
-            return folder / name
-    found = sorted([*folder.glob("onnx/*.onnx"), *folder.glob("*.onnx")])
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = ", ".join(str(one.relative_to(folder)) for one in found)
-        msg = f"{folder}: several ONNX files ({names}): choose one in nearfield.yaml, `files: {{model: …}}`"
-    else:
-        msg = f"{folder}: no ONNX file; export the model with optimum, or `python -m nearfield_server.export.builtin`"
-    raise ModelLoadFailure(msg)
-
-
 def _json(folder: Path, name: str, kind: type) -> Any:
-    path = folder / _within(folder, name)
+    path = folder / within(folder, name)
     if not path.exists():
         return kind()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import enum
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -10,9 +11,9 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from nearfield_server.errors import ModelLoadFailure
-from nearfield_server.types import OutputKind, Pooling, SimilarityMetric
+from nearfield_server.types import Activation, OutputShape, Pooling, SimilarityMetric, SparseSource
 
-__all__ = ["MANIFEST_FILE", "Manifest", "read_manifest"]
+__all__ = ["MANIFEST_FILE", "Manifest", "Task", "read_manifest"]
 
 MANIFEST_FILE = "nearfield.yaml"
 
@@ -28,6 +29,16 @@ def _inside(path: str) -> str:
 _Inside = Annotated[str, AfterValidator(_inside)]
 
 
+class Task(enum.Enum):
+    """What a model is for."""
+
+    EMBED = "embed"
+    SPARSE = "sparse"
+    MULTI = "multi"
+    CLASSIFY = "classify"
+    RERANK = "rerank"
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -36,15 +47,55 @@ class Output(_Strict):
     """Which output of the graph to use, and what it is."""
 
     name: str = ""
-    kind: OutputKind | None = None
+    kind: OutputShape | None = None
     normalized: bool = False
 
 
+class Sparse(_Strict):
+    """Sparse vectors: which output of the graph, and how to read it; see `types.SparseHead`."""
+
+    name: str = ""
+    source: SparseSource | None = None
+    saturations: Annotated[int, Field(ge=0, le=2)] = 1
+    sum_tokens: bool = False
+
+
+class Multi(_Strict):
+    """Vectors of tokens: which output of the graph, and what is done to texts before; see `types.MultiHead`."""
+
+    name: str = ""
+    normalize: bool = True
+    query_marker: str = ""
+    document_marker: str = ""
+    max_query_tokens: Annotated[int, Field(ge=0)] = 0
+    max_document_tokens: Annotated[int, Field(ge=0)] = 0
+    expand_with: str = ""
+    attend_to_expansion: bool = False
+    skipped_tokens: list[str] = []
+
+
+class Scores(_Strict):
+    """A classifier's numbers: which output of the graph, what its columns mean, and how they become scores."""
+
+    name: str = ""
+    labels: list[str] | None = None
+    activation: Activation | None = None
+
+
+class Vision(_Strict):
+    """Images: which output of the graph."""
+
+    name: str = ""
+
+
 class Files(_Strict):
-    """Where the files are, relative to the folder."""
+    """Where the files are, relative to the folder; graphs by precision, and which precision a device gets."""
 
     model: _Inside | None = None
     tokenizer: _Inside = "tokenizer.json"
+    precisions: dict[str, _Inside] = {}
+    providers: dict[str, str] = {}
+    vision: dict[str, _Inside] = {}
 
 
 class Manifest(_Strict):
@@ -54,14 +105,20 @@ class Manifest(_Strict):
     name: str = ""
     source: str = ""
     license: str = ""
+    task: Task | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     dimensions: Annotated[int, Field(ge=1)] | None = None
     pooling: Pooling | None = None
     normalize: bool | None = None
     similarity: SimilarityMetric | None = None
     output: Output = Output()
+    sparse: Sparse | None = None
+    multi: Multi | None = None
+    scores: Scores | None = None
+    vision: Vision = Vision()
+    matryoshka_dimensions: list[Annotated[int, Field(ge=1)]] = []
     precision: str = ""
-    optimize: bool | None = None
+    optimize: bool | dict[str, bool] | None = None
     quantization_range: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     prompts: dict[str, str] | None = None
     default_prompt_name: str | None = None
@@ -69,6 +126,12 @@ class Manifest(_Strict):
     sha256: dict[_Inside, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = {}
     parity: dict[str, Any] = {}
     recipe: dict[str, Any] = {}
+
+    def optimized(self, precision: str) -> bool:
+        """Whether ONNX Runtime may rewrite the graph of that precision."""
+        said = self.optimize.get(precision) if isinstance(self.optimize, dict) else self.optimize
+        # Our own int8 graphs are written as they run fastest; ONNX Runtime's fusions slow them down.
+        return precision != "int8-rowwise" if said is None else said
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -95,6 +158,7 @@ def _problem(error: Any) -> str:
     where = ".".join(map(str, error["loc"]))
     if error["type"] != "extra_forbidden":
         return f"{where}: {error['msg']}"
-    known = [*Manifest.model_fields, *Output.model_fields, *Files.model_fields]
+    sections = (Manifest, Output, Sparse, Multi, Scores, Vision, Files)
+    known = [name for section in sections for name in section.model_fields]
     nearest = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
     return f"{where}: unknown key" + (f", did you mean {nearest[0]}?" if nearest else "")

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
 from nearfield_server.backends.base import GraphSignature, TensorInfo
 from nearfield_server.encoder.folder import ModelFolder, open_folder
+from nearfield_server.encoder.heads import multi_head, scores_head, sparse_head, task_of
+from nearfield_server.encoder.manifest import Task
 from nearfield_server.errors import ModelLoadFailure
-from nearfield_server.types import ModelSpec, OutputKind, Pooling, SimilarityMetric
+from nearfield_server.types import ModelSpec, OutputShape, Pooling, SimilarityMetric, VisionTower
 
 __all__ = ["read_spec", "read_tokenizer", "resolve"]
 
-_RANKS = {2: OutputKind.POOLED, 3: OutputKind.TOKENS}
+_RANKS = {2: OutputShape.POOLED, 3: OutputShape.TOKENS}
 _TOKEN_OUTPUTS = ("last_hidden_state", "token_embeddings")
 _POOLED_OUTPUTS = ("sentence_embedding", "text_embeds")
 _INPUTS = {"input_ids", "attention_mask", "token_type_ids", "position_ids"}
+_IMAGE_INPUT, _IMAGE_OUTPUTS = "pixel_values", ("image_embeds", "pooler_output")
+# What a model without patches is said to cost, in tokens: about as much as a ViT with patches of 32 pixels.
+_PATCHES = 50
+_IMAGE_SIZE = 224
 _METRICS = {
     "cosine": SimilarityMetric.COSINE,
     "dot": SimilarityMetric.DOT,
@@ -44,40 +51,31 @@ def read_tokenizer(folder: ModelFolder) -> Tokenizer:
         raise ModelLoadFailure(msg) from error
 
 
-def resolve(name: str, folder: ModelFolder, sha256: str, tokenizer: Tokenizer, graph: GraphSignature) -> ModelSpec:
-    """Put together what folder, tokenizer and graph say.
+def resolve(
+    name: str,
+    folder: ModelFolder,
+    sha256: str,
+    tokenizer: Tokenizer,
+    graph: GraphSignature,
+    vision: GraphSignature | None = None,
+) -> ModelSpec:
+    """Put together what folder, tokenizer and graphs say. `vision`: the images' graph, if it is another one.
 
     Raises:
         ModelLoadFailure: they contradict each other, or none states something that is needed; the message says which
             line in nearfield.yaml would.
     """
-    if unknown := {one.name for one in graph.inputs} - _INPUTS:
+    images = vision or (graph if any(one.name == _IMAGE_INPUT for one in graph.inputs) else None)
+    known = _INPUTS | ({_IMAGE_INPUT} if images is graph else set())
+    if unknown := {one.name for one in graph.inputs} - known:
         raise folder.failure("", f"the graph needs inputs that texts don't give: {', '.join(sorted(unknown))}")
-    output, kind = _choose_output(folder, graph)
-    manifest = folder.manifest
-    pooling = folder.pooling
-    if pooling is None and kind is OutputKind.TOKENS:
-        choices = ", ".join(one.value for one in Pooling)
-        raise folder.failure("nearfield.yaml", f"no file tells the pooling: add `pooling: …`, one of {choices}")
-    if folder.other_modules and kind is OutputKind.TOKENS:
-        kinds = ", ".join(folder.other_modules)
-        raise folder.failure(
-            "modules.json", f"{kinds} after pooling isn't run here: export the graph with a pooled output"
-        )
-    dimensions = _dimensions(folder, output)
-    # An export of a sentence-transformers pipeline holds all its modules, the last one included.
-    in_graph = kind is OutputKind.POOLED and folder.normalize and not manifest.output.name
-    st_config = folder.st_config
-    prompts = manifest.prompts if manifest.prompts is not None else st_config.get("prompts") or {}
-    default_prompt = (
-        manifest.default_prompt_name
-        if manifest.default_prompt_name is not None
-        else st_config.get("default_prompt_name")
-    )
-    if default_prompt and default_prompt not in prompts:
-        raise folder.failure(
-            "config_sentence_transformers.json", f"default_prompt_name {default_prompt} isn't among prompts"
-        )
+    manifest, task = folder.manifest, task_of(folder, graph)
+    sparse = sparse_head(folder, graph, tokenizer) if task is Task.SPARSE or manifest.sparse else None
+    multi = multi_head(folder, graph, tokenizer) if task is Task.MULTI or manifest.multi else None
+    scores = scores_head(folder, graph) if task in {Task.CLASSIFY, Task.RERANK} or manifest.scores else None
+    dense = _dense(folder, graph) if task is Task.EMBED or manifest.output.name else None
+    width = dense.width if dense else multi.dimensions if multi else 0
+    prompts, default_prompt = _prompts(folder)
     return ModelSpec(
         name=name,
         version=sha256[:12],
@@ -85,27 +83,92 @@ def resolve(name: str, folder: ModelFolder, sha256: str, tokenizer: Tokenizer, g
         model_file=folder.model_file,
         tokenizer_file=folder.tokenizer_file,
         sha256=sha256,
-        dimensions=dimensions,
+        dimensions=width,
         max_tokens=folder.max_tokens,
         vocab_size=_vocab_size(folder, tokenizer),
         pad_id=_pad_id(folder, tokenizer),
-        pooling=pooling or Pooling.MEAN,
-        normalize=folder.normalize,
-        output_name=output.name,
-        output_kind=kind,
-        output_normalized=manifest.output.normalized or in_graph,
+        pooling=dense.pooling if dense else None,
+        normalize=folder.normalize if dense else multi is not None and multi.normalize,
+        output_name=dense.output.name if dense else "",
+        output_shape=dense.shape if dense else OutputShape.TOKENS,
+        output_normalized=dense is not None and dense.normalized,
         similarity=manifest.similarity
-        or _METRICS.get(str(st_config.get("similarity_fn_name")), SimilarityMetric.COSINE),
-        prompts={str(key): str(value) for key, value in prompts.items()},
-        default_prompt_name=default_prompt or "",
-        precision=manifest.precision or "unknown",
-        quantization_range=manifest.quantization_range or min(1.0, _RANGE_SIGMAS / math.sqrt(dimensions)),
+        or _METRICS.get(str(folder.st_config.get("similarity_fn_name")), SimilarityMetric.COSINE),
+        prompts=prompts,
+        default_prompt_name=default_prompt,
+        precision=folder.precision or "unknown",
+        quantization_range=manifest.quantization_range or min(1.0, _RANGE_SIGMAS / math.sqrt(max(1, width))),
         source=manifest.source or str(folder.config.get("_name_or_path", "")),
         license=manifest.license,
+        sparse=sparse,
+        multi=multi,
+        scores=scores,
+        vision=_vision(folder, images, width) if images else None,
+        matryoshka_dimensions=tuple(sorted(set(manifest.matryoshka_dimensions), reverse=True)),
     )
 
 
-def _choose_output(folder: ModelFolder, graph: GraphSignature) -> tuple[TensorInfo, OutputKind]:
+@dataclass(frozen=True, slots=True)
+class _Dense:
+    """How dense vectors come from the graph."""
+
+    output: TensorInfo
+    shape: OutputShape
+    width: int
+    pooling: Pooling | None
+    normalized: bool
+
+
+def _dense(folder: ModelFolder, graph: GraphSignature) -> _Dense:
+    output, shape = _choose_output(folder, graph)
+    pooling, manifest = folder.pooling, folder.manifest
+    if pooling is None and shape is OutputShape.TOKENS:
+        choices = ", ".join(one.value for one in Pooling)
+        raise folder.failure("nearfield.yaml", f"no file tells the pooling: add `pooling: …`, one of {choices}")
+    if folder.other_modules and shape is OutputShape.TOKENS:
+        kinds = ", ".join(folder.other_modules)
+        raise folder.failure(
+            "modules.json", f"{kinds} after pooling isn't run here: make a folder for it with `nearfield export`"
+        )
+    # An export of a sentence-transformers pipeline holds all its modules, the last one included.
+    in_graph = shape is OutputShape.POOLED and "Normalize" in folder.module_kinds and not manifest.output.name
+    normalized = manifest.output.normalized or in_graph
+    return _Dense(output, shape, _dimensions(folder, output), pooling or Pooling.MEAN, normalized)
+
+
+def _prompts(folder: ModelFolder) -> tuple[dict[str, str], str]:
+    """Give the prompts by name, and the name of the default one."""
+    manifest, st_config = folder.manifest, folder.st_config
+    prompts = manifest.prompts if manifest.prompts is not None else st_config.get("prompts") or {}
+    if not isinstance(prompts, dict):
+        raise folder.failure("config_sentence_transformers.json", "prompts must map names to texts")
+    default = manifest.default_prompt_name
+    default = default if default is not None else st_config.get("default_prompt_name")
+    if default and default not in prompts:
+        raise folder.failure("config_sentence_transformers.json", f"default_prompt_name {default} isn't among prompts")
+    return {str(key): str(value) for key, value in prompts.items()}, str(default or "")
+
+
+def _vision(folder: ModelFolder, graph: GraphSignature, width: int) -> VisionTower:
+    names = {one.name: one for one in graph.outputs}
+    stated = folder.manifest.vision.name
+    found = next((names[name] for name in ((stated,) if stated else _IMAGE_OUTPUTS) if name in names), None)
+    if found is None and not stated and len(names) == 1:
+        found = graph.outputs[0]
+    if found is None:
+        problem = "which output holds the images' vectors? add `vision: {name: …}`; there are: "
+        raise folder.failure("nearfield.yaml", problem + ", ".join(names))
+    if found.shape[-1] not in {None, width}:
+        raise folder.failure("", f"vectors of images have {found.shape[-1]} components, those of texts {width}")
+    config = folder.config.get("vision_config")
+    config = config if isinstance(config, dict) else folder.config
+    size, patch = config.get("image_size"), config.get("patch_size")
+    size = size if isinstance(size, int) and size > 0 else _IMAGE_SIZE
+    patches = (size // patch) ** 2 + 1 if isinstance(patch, int) and patch > 0 else _PATCHES
+    return VisionTower(model_file=folder.vision_file, output_name=found.name, patches=patches, size=(size, size))
+
+
+def _choose_output(folder: ModelFolder, graph: GraphSignature) -> tuple[TensorInfo, OutputShape]:
     wanted = folder.manifest.output
     by_name = {one.name: one for one in graph.outputs if len(one.shape) in _RANKS}
     listed = ", ".join(f"{one.name} {list(one.shape)}" for one in graph.outputs)
@@ -139,6 +202,7 @@ def _dimensions(folder: ModelFolder, output: TensorInfo) -> int:
         stated,
         in_graph,
         folder.pooling_config.get("word_embedding_dimension"),
+        folder.config.get("projection_dim"),
         folder.config.get("hidden_size"),
     ):
         if isinstance(value, int) and value > 0:
@@ -147,7 +211,7 @@ def _dimensions(folder: ModelFolder, output: TensorInfo) -> int:
 
 
 def _vocab_size(folder: ModelFolder, tokenizer: Tokenizer) -> int:
-    in_graph = folder.config.get("vocab_size")
+    in_graph = folder.text_config.get("vocab_size")
     known = tokenizer.get_vocab_size(with_added_tokens=True)
     return min(known, in_graph) if isinstance(in_graph, int) and in_graph > 0 else int(known)
 

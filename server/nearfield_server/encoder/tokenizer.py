@@ -8,20 +8,34 @@ Rules:
    A part that ends at a blank gives the same tokens as the whole text, since tokenizers split there first. Other white
    space won't do: BERT's tokenizer drops form feeds, for one, and joins the words on both sides.
 3. Only batch methods of the library are called: its single `encode` holds the GIL throughout.
+4. Pairs are cut by the library itself, the longer text first, on copies of each text that are long enough to be cut the
+   same way as the whole.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from nearfield_server.errors import InvalidInput, TextTooLong
-from nearfield_server.types import IdArray, Input, ModelSpec, TokenizedText, Tokens, Truncate
+from nearfield_server.types import (
+    DENSE_ONLY,
+    IdArray,
+    ModelSpec,
+    MultiHead,
+    OutputKind,
+    TokenizedText,
+    Tokens,
+    Truncate,
+)
 
-__all__ = ["TextTokenizer"]
+__all__ = ["Pair", "TextOptions", "TextTokenizer"]
+
+Pair = tuple[str, str]
 
 # Characters to try first, per token of the limit: prose has about 4.5, so one try is enough for most texts.
 _CHARACTERS_PER_TOKEN = 8
@@ -30,6 +44,17 @@ _BLANKS = " \n\t\r"
 # Where a part of a text doesn't end at a blank, its last tokens may differ from those of the whole text: WordPiece
 # makes up to 100 tokens of a word of 100 characters, but one unknown token of a longer word.
 _UNSURE_TOKENS = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextOptions:
+    """How texts become tokens. `as_query`: for models that treat queries and documents differently (MULTI)."""
+
+    prompt: str = ""
+    truncate: Truncate = Truncate.END
+    special_tokens_as_text: bool = False
+    wanted: frozenset[OutputKind] = DENSE_ONLY
+    as_query: bool = False
 
 
 class TextTokenizer:
@@ -41,7 +66,7 @@ class TextTokenizer:
         tokenizer.no_truncation()
         self._spec = spec
         self._plain = tokenizer
-        self._literal: Tokenizer | None = None
+        self._copies: dict[tuple[bool, int], Tokenizer] = {}
         self._lock = threading.Lock()
         self._first_characters = first_characters or spec.max_tokens * _CHARACTERS_PER_TOKEN
         probe: Encoding = tokenizer.encode_batch(["a"])[0]
@@ -50,44 +75,64 @@ class TextTokenizer:
         self._head: list[int] = probe.ids[:first]
         self._tail: list[int] = probe.ids[last + 1 :]
 
-    def encode(
-        self, inputs: Sequence[Input], *, prompt: str, truncate: Truncate, special_tokens_as_text: bool
-    ) -> list[Tokens]:
-        """Give what the model sees of each input.
-
-        Args:
-            inputs: texts, or ids made by the caller, which get no prompt.
-            prompt: put before each text.
-            truncate: what to do beyond the model's limit.
-            special_tokens_as_text: whether a typed "[SEP]" is five characters or the special token.
+    def encode(self, inputs: Sequence[str | IdArray], options: TextOptions) -> list[Tokens]:
+        """Give what the model sees of each input: texts, or ids made by the caller, which get no prompt.
 
         Raises:
             TextTooLong: over the limit with `Truncate.NONE`; names the input.
             InvalidInput: an id outside the vocabulary; names the input and the id.
         """
-        tokenizer = self._tokenizer(literal=special_tokens_as_text)
+        head = self._spec.multi if OutputKind.MULTI in options.wanted else None
+        marker, limit = _marker_and_limit(head, self._spec.max_tokens, as_query=options.as_query)
+        room = limit - (marker is not None)
         texts = {index: one for index, one in enumerate(inputs) if isinstance(one, str)}
         done = {
-            index: self._check_ids(index, one, truncate) for index, one in enumerate(inputs) if not isinstance(one, str)
+            index: self._check_ids(index, one, options.truncate)
+            for index, one in enumerate(inputs)
+            if not isinstance(one, str)
         }
-        prompt_tokens = len(tokenizer.encode_batch_fast([prompt], add_special_tokens=False)[0].ids) if prompt else 0
-        characters = self._first_characters
-        while texts:
-            parts = {index: _part(text, characters, truncate) for index, text in texts.items()}
-            encodings = tokenizer.encode_batch_fast([prompt + part for part, _ in parts.values()])
-            for (index, (part, unsure)), encoding in zip(parts.items(), encodings, strict=True):
-                whole = len(part) == len(texts[index])
-                if whole or len(encoding.ids) >= self._spec.max_tokens + 1 + unsure:
-                    done[index] = self._cut(index, encoding.ids, prompt_tokens, truncate, whole=whole)
-                    del texts[index]
-            characters *= _GROWTH
+        own = frozenset(done)
+        self._encode_texts(texts, done, options, room)
+        if head is not None:
+            for index, tokens in done.items():
+                if index not in own:
+                    done[index] = _late_interaction(tokens, head, marker, as_query=options.as_query)
+        if options.wanted != DENSE_ONLY:
+            done = {index: replace(tokens, wanted=options.wanted) for index, tokens in done.items()}
         return [done[index] for index in range(len(inputs))]
+
+    def encode_pairs(self, pairs: Sequence[Pair], options: TextOptions, field: str) -> list[Tokens]:
+        """Give what a model of pairs sees; of a pair over the limit the longer text is cut first, at its end.
+
+        Raises:
+            TextTooLong: over the limit with `Truncate.NONE`; names `field` and the position.
+            InvalidInput: `Truncate.START`, which pairs don't have.
+        """
+        if options.truncate is Truncate.START:
+            raise InvalidInput("truncate", "pairs of texts can't be cut at the start")
+        literal = options.special_tokens_as_text
+        if options.truncate is Truncate.NONE:
+            whole = self._copy(literal=literal, limit=0).encode_batch_fast(list(pairs))
+            for index, one in enumerate(whole):
+                if (count := len(one.ids)) > self._spec.max_tokens:
+                    raise self._too_long(f"{field}[{index}]", str(count), count)
+            return [self._pair(one, options, cut=False) for one in whole]
+        short: dict[str, str] = {}
+        for text in {text for pair in pairs for text in pair}:
+            short[text] = self._long_enough(text, literal=literal)
+        encodings = self._copy(literal=literal, limit=self._spec.max_tokens).encode_batch_fast(
+            [(short[first], short[second]) for first, second in pairs]
+        )
+        return [
+            self._pair(one, options, cut=bool(one.overflowing) or any(len(short[text]) < len(text) for text in pair))
+            for one, pair in zip(encodings, pairs, strict=True)
+        ]
 
     def tokenize(
         self, texts: Sequence[str], *, prompt: str, add_special_tokens: bool, special_tokens_as_text: bool
     ) -> list[TokenizedText]:
         """Give all tokens of each prompt + text, not truncated, with offsets in code points."""
-        tokenizer = self._tokenizer(literal=special_tokens_as_text)
+        tokenizer = self._copy(literal=special_tokens_as_text, limit=0)
         encodings = tokenizer.encode_batch([prompt + text for text in texts], add_special_tokens=add_special_tokens)
         return [
             TokenizedText(
@@ -106,27 +151,68 @@ class TextTokenizer:
         lists = [ids.tolist() for ids in sequences]
         return list(self._plain.decode_batch(lists, skip_special_tokens=not keep_special_tokens))
 
-    def _tokenizer(self, *, literal: bool) -> Tokenizer:
-        if not literal:
+    def spell(self, ids: Sequence[int]) -> list[str]:
+        """Give the vocabulary's spelling of each id; empty for ids that the tokenizer doesn't know."""
+        return [self._plain.id_to_token(one) or "" for one in ids]
+
+    def _encode_texts(self, texts: dict[int, str], done: dict[int, Tokens], options: TextOptions, limit: int) -> None:
+        """Move each of `texts` to `done`, made of no more of it than `limit` tokens need."""
+        tokenizer = self._copy(literal=options.special_tokens_as_text, limit=0)
+        prompt = options.prompt
+        prompt_tokens = len(tokenizer.encode_batch_fast([prompt], add_special_tokens=False)[0].ids) if prompt else 0
+        characters = self._first_characters
+        while texts:
+            parts = {index: _part(text, characters, options.truncate) for index, text in texts.items()}
+            encodings = tokenizer.encode_batch_fast([prompt + part for part, _ in parts.values()])
+            for (index, (part, unsure)), encoding in zip(parts.items(), encodings, strict=True):
+                whole = len(part) == len(texts[index])
+                if whole or len(encoding.ids) >= limit + 1 + unsure:
+                    size = _Size(limit, prompt_tokens, whole=whole)
+                    done[index] = self._cut(index, encoding.ids, size, options.truncate)
+                    del texts[index]
+            characters *= _GROWTH
+
+    def _long_enough(self, text: str, *, literal: bool) -> str:
+        """Give a part of `text` from its start that has more tokens than the limit, or all of it."""
+        characters = self._first_characters
+        while len(text) > characters:
+            part, unsure = _part(text, characters, Truncate.END)
+            (encoding,) = self._copy(literal=literal, limit=0).encode_batch_fast([part], add_special_tokens=False)
+            if len(encoding.ids) > self._spec.max_tokens + unsure:
+                return part
+            characters *= _GROWTH
+        return text
+
+    def _pair(self, encoding: Encoding, options: TextOptions, *, cut: bool) -> Tokens:
+        types = np.array(encoding.type_ids, np.int64)
+        return Tokens(np.array(encoding.ids, np.int64), truncated=cut, wanted=options.wanted, type_ids=types)
+
+    def _copy(self, *, literal: bool, limit: int) -> Tokenizer:
+        """Give the tokenizer with typed special tokens as text or not, cutting at `limit` tokens or not (0)."""
+        if not literal and not limit:
             return self._plain
         with self._lock:
-            if self._literal is None:
-                self._literal = Tokenizer.from_str(self._plain.to_str())
-                self._literal.encode_special_tokens = True
-            return self._literal
+            if (literal, limit) not in self._copies:
+                copy = Tokenizer.from_str(self._plain.to_str())
+                copy.encode_special_tokens = literal
+                if limit:
+                    copy.enable_truncation(limit, strategy="longest_first")
+                self._copies[literal, limit] = copy
+            return self._copies[literal, limit]
 
-    def _cut(self, index: int, ids: list[int], prompt_tokens: int, truncate: Truncate, *, whole: bool) -> Tokens:
-        limit, head, tail = self._spec.max_tokens, len(self._head), len(self._tail)
+    def _cut(self, index: int, ids: list[int], size: _Size, truncate: Truncate) -> Tokens:
+        limit, head, tail = size.limit, len(self._head), len(self._tail)
         if len(ids) <= limit:
-            own = len(ids) - head - tail - prompt_tokens
+            own = len(ids) - head - tail - size.prompt_tokens
             return Tokens(np.array(ids, np.int64), no_tokens=own <= 0)
         if truncate is Truncate.NONE:
-            raise self._too_long(f"inputs[{index}].text", f"{'' if whole else 'more than '}{len(ids)}", len(ids))
+            count = f"{'' if size.whole else 'more than '}{len(ids)}"
+            raise self._too_long(f"inputs[{index}].text", count, len(ids), limit)
         if truncate is Truncate.END:
             kept = ids[: limit - tail] + ids[len(ids) - tail :]
         else:
             # The prompt stays too: it tells the model what the text is for.
-            front = min(head + prompt_tokens, limit - tail)
+            front = min(head + size.prompt_tokens, limit - tail)
             kept = ids[:front] + ids[len(ids) - (limit - front) :]
         return Tokens(np.array(kept, np.int64), truncated=True)
 
@@ -152,10 +238,43 @@ class TextTokenizer:
                 f"{field}[{at}]", f"{ids[at]} is outside the vocabulary: 0 to {self._spec.vocab_size - 1}"
             )
 
-    def _too_long(self, field: str, count: str, tokens: int) -> TextTooLong:
-        limit = self._spec.max_tokens
+    def _too_long(self, field: str, count: str, tokens: int, limit: int = 0) -> TextTooLong:
+        limit = limit or self._spec.max_tokens
         text = f"{count} tokens, special tokens included; the model takes {limit}: shorten it, or let truncate cut it"
         return TextTooLong(field, text, tokens=tokens, limit=limit)
+
+
+@dataclass(frozen=True, slots=True)
+class _Size:
+    """Of one text: its limit and its prompt, in tokens, and whether all of it was tokenised."""
+
+    limit: int
+    prompt_tokens: int
+    whole: bool
+
+
+def _marker_and_limit(head: MultiHead | None, max_tokens: int, *, as_query: bool) -> tuple[int | None, int]:
+    if head is None:
+        return None, max_tokens
+    if as_query:
+        return head.query_marker, head.max_query_tokens or max_tokens
+    return head.document_marker, head.max_document_tokens or max_tokens
+
+
+def _late_interaction(tokens: Tokens, head: MultiHead, marker: int | None, *, as_query: bool) -> Tokens:
+    """Put the marker behind the first token; fill queries up, say which tokens of documents are skipped."""
+    ids = tokens.ids if marker is None else np.insert(tokens.ids, min(1, len(tokens.ids)), marker)
+    if not as_query:
+        keep = ~np.isin(ids, list(head.skipped_ids)) if head.skipped_ids else None
+        return replace(tokens, ids=ids, keep=keep)
+    missing = head.max_query_tokens - len(ids)
+    if head.expand_with is None or missing <= 0:
+        return replace(tokens, ids=ids)
+    # ColBERT's query augmentation (arXiv:2004.12832): the fillers get vectors, and are attended to or not.
+    mask = np.ones(len(ids) + missing, np.int64)
+    if not head.attend_to_expansion:
+        mask[len(ids) :] = 0
+    return replace(tokens, ids=np.append(ids, np.full(missing, head.expand_with, np.int64)), mask=mask)
 
 
 def _part(text: str, characters: int, truncate: Truncate) -> tuple[str, int]:

@@ -8,16 +8,29 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
+from google.protobuf.message import Message
 
 from nearfield.v1 import embed_pb2, types_pb2
 from nearfield_server.errors import InvalidInput, TextTooLong
-from nearfield_server.rpc.enums import DTYPES, INPUT_TYPES, METRICS, PRIORITIES, TRUNCATES
+from nearfield_server.rpc.enums import (
+    CHUNK_POOLINGS,
+    DTYPES,
+    INPUT_TYPES,
+    METRICS,
+    OUTPUTS,
+    PRIORITIES,
+    TRUNCATES,
+)
 from nearfield_server.types import (
+    DENSE_ONLY,
+    Chunking,
+    ChunkPooling,
     DType,
     EmbedOptions,
     IdArray,
     Input,
     Limits,
+    OutputKind,
     Priority,
     SimilarityMetric,
     Truncate,
@@ -29,9 +42,13 @@ __all__ = [
     "embed_options",
     "enum_value",
     "inputs",
+    "multi_options",
+    "positive",
     "sequences",
     "similarity_metric",
     "similarity_options",
+    "sparse_options",
+    "text",
     "texts",
 ]
 
@@ -83,7 +100,9 @@ def _input(field: str, message: types_pb2.Input, limits: Limits) -> Input:
         return _text(f"{field}.text", message.text, limits)
     if kind == "token_ids":
         return _ids(f"{field}.token_ids.ids", message.token_ids)
-    raise InvalidInput(field, "set text or token_ids")
+    if kind == "image":
+        return _image(f"{field}.image", message.image, limits)
+    raise InvalidInput(field, "set text, token_ids or image")
 
 
 def texts(field: str, values: Sequence[str], limits: Limits) -> tuple[str, ...]:
@@ -106,6 +125,32 @@ def _text(field: str, text: str, limits: Limits) -> str:
 
 def _utf8_bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
+
+
+def _image(field: str, data: bytes, limits: Limits) -> bytes:
+    if not data:
+        raise InvalidInput(field, "no bytes: send a JPEG, PNG or WebP file")
+    if len(data) > limits.max_image_bytes:
+        text = f"{len(data)} bytes; at most {limits.max_image_bytes} (Limits.max_image_bytes): make it smaller"
+        raise InvalidInput(field, text, limit=limits.max_image_bytes, bytes=len(data))
+    return data
+
+
+def text(field: str, value: str, limits: Limits) -> str:
+    """Check one bare text, which must have something in it. Raises `InvalidInput` or `TextTooLong`."""
+    if not value:
+        raise InvalidInput(field, "must not be empty")
+    return _text(field, value, limits)
+
+
+def positive(field: str, message: Message, default: int | None = None) -> int | None:
+    """Give an optional count of a message; `default` when it is absent. Raises `InvalidInput` for 0."""
+    if not message.HasField(field):
+        return default
+    value = int(getattr(message, field))
+    if value == 0:
+        raise InvalidInput(field, "must be 1 or more, or absent")
+    return value
 
 
 def sequences(field: str, messages: Sequence[types_pb2.TokenIds], limits: Limits) -> tuple[IdArray, ...]:
@@ -135,6 +180,53 @@ def embed_options(
         dtype=enum_value(f"{prefix}output_dtype", message.output_dtype, DTYPES, DType.FLOAT32),
         priority=enum_value(f"{prefix}priority", message.priority, PRIORITIES, default),
         special_tokens_as_text=message.special_tokens_as_text,
+        outputs=_outputs(f"{prefix}outputs", message.outputs),
+        chunking=_chunking(f"{prefix}chunking", message.chunking) if message.HasField("chunking") else None,
+    )
+
+
+def _outputs(field: str, numbers: Sequence[int]) -> frozenset[OutputKind]:
+    found = frozenset(
+        enum_value(f"{field}[{index}]", number, OUTPUTS, OutputKind.DENSE) for index, number in enumerate(numbers)
+    )
+    if OutputKind.SCORES in found:
+        raise InvalidInput(field, "SCORES are given by Classify and Rerank")
+    return found or DENSE_ONLY
+
+
+def _chunking(field: str, message: types_pb2.Chunking) -> Chunking:
+    return Chunking(
+        max_tokens=message.max_tokens,
+        overlap_tokens=message.overlap_tokens,
+        pooling=enum_value(f"{field}.pooling", message.pooling, CHUNK_POOLINGS, ChunkPooling.NONE),
+    )
+
+
+def sparse_options(message: embed_pb2.EmbedSparseRequest) -> EmbedOptions:
+    """Give the options of a call for sparse vectors. Raises `InvalidInput`."""
+    return EmbedOptions(
+        model=check_model_name("model", message.model),
+        input_type=enum_value("input_type", message.input_type, INPUT_TYPES, None),
+        prompt_name=check_model_name("prompt_name", message.prompt_name),
+        truncate=enum_value("truncate", message.truncate, TRUNCATES, Truncate.END),
+        priority=enum_value("priority", message.priority, PRIORITIES, Priority.INTERACTIVE),
+        special_tokens_as_text=message.special_tokens_as_text,
+        outputs=frozenset({OutputKind.SPARSE}),
+    )
+
+
+def multi_options(message: embed_pb2.EmbedMultiRequest) -> EmbedOptions:
+    """Give the options of a call for vectors of tokens. Raises `InvalidInput`."""
+    return EmbedOptions(
+        model=check_model_name("model", message.model),
+        input_type=enum_value("input_type", message.input_type, INPUT_TYPES, None),
+        truncate=enum_value("truncate", message.truncate, TRUNCATES, Truncate.END),
+        dimensions=message.dimensions if message.HasField("dimensions") else None,
+        normalize=message.normalize if message.HasField("normalize") else None,
+        dtype=enum_value("output_dtype", message.output_dtype, DTYPES, DType.FLOAT32),
+        priority=enum_value("priority", message.priority, PRIORITIES, Priority.INTERACTIVE),
+        special_tokens_as_text=message.special_tokens_as_text,
+        outputs=frozenset({OutputKind.MULTI}),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
@@ -15,6 +16,7 @@ from nearfield_server.rpc import convert, replies
 from nearfield_server.rpc.stream import EmbedStream, StreamSettings
 from nearfield_server.telemetry.metrics import Metrics
 from nearfield_server.types import EmbedCall
+from nearfield_server.vectors.sparse import greatest
 
 __all__ = ["EmbedServicer"]
 
@@ -40,7 +42,32 @@ class EmbedServicer(embed_pb2_grpc.EmbedServiceServicer):
             options=convert.embed_options(request),
             deadline=deadline_of(context),
         )
-        return replies.embed_response(await self._embedder.embed(call))
+        return self._within_limit("inputs", replies.embed_response(await self._embedder.embed(call)))
+
+    async def EmbedSparse(self, request: embed_pb2.EmbedSparseRequest, context: Any) -> embed_pb2.EmbedSparseResponse:
+        """Give the inputs of one request weights over the vocabulary."""
+        options = convert.sparse_options(request)
+        most = convert.positive("max_terms", request)
+        call = EmbedCall(
+            inputs=convert.inputs("inputs", request.inputs, self._registry.limits),
+            options=options,
+            deadline=deadline_of(context),
+        )
+        result = await self._embedder.embed(call)
+        rows = tuple(greatest(row, most) for row in result.sparse or ())
+        terms: list[str] = []
+        if request.return_terms:
+            terms = self._embedder.terms(options.model, [int(one) for row in rows for one in row.ids])
+        return self._within_limit("inputs", replies.sparse_response(replace(result, sparse=rows), terms))
+
+    async def EmbedMulti(self, request: embed_pb2.EmbedMultiRequest, context: Any) -> embed_pb2.EmbedMultiResponse:
+        """Give the inputs of one request a vector per token."""
+        call = EmbedCall(
+            inputs=convert.inputs("inputs", request.inputs, self._registry.limits),
+            options=convert.multi_options(request),
+            deadline=deadline_of(context),
+        )
+        return self._within_limit("inputs", replies.multi_response(await self._embedder.embed(call)))
 
     async def EmbedStream(self, requests: Any, context: Any) -> None:
         """Embed message after message."""

@@ -5,17 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 from nearfield.v1 import embed_pb2, model_pb2, types_pb2
-from nearfield_server.types import DType, InputType, ModelState, Pooling, Priority, SimilarityMetric, Truncate
+from nearfield_server.types import (
+    ChunkPooling,
+    DType,
+    InputType,
+    ModelState,
+    OutputKind,
+    Pooling,
+    Priority,
+    SimilarityMetric,
+    Truncate,
+)
 
 __all__ = [
+    "CHUNK_POOLINGS",
     "DTYPES",
     "INPUT_TYPES",
     "METRICS",
+    "OUTPUTS",
     "POOLINGS",
     "PRIORITIES",
     "STATES",
     "TO_DTYPE",
     "TO_METRIC",
+    "TO_OUTPUT",
     "TRUNCATES",
 ]
 
@@ -53,6 +66,8 @@ STATES: dict[ModelState, model_pb2.ModelState] = {
     ModelState.DEGRADED: model_pb2.MODEL_STATE_DEGRADED,
     ModelState.FAILED: model_pb2.MODEL_STATE_FAILED,
     ModelState.UNLOADING: model_pb2.MODEL_STATE_UNLOADING,
+    ModelState.UNLOADED: model_pb2.MODEL_STATE_UNLOADED,
+    ModelState.IDLE: model_pb2.MODEL_STATE_IDLE,
 }
 POOLINGS: dict[Pooling, model_pb2.Pooling] = {
     Pooling.MEAN: model_pb2.POOLING_MEAN,
@@ -60,5 +75,16 @@ POOLINGS: dict[Pooling, model_pb2.Pooling] = {
     Pooling.LAST_TOKEN: model_pb2.POOLING_LAST_TOKEN,
     Pooling.MAX: model_pb2.POOLING_MAX,
 }
+OUTPUTS: dict[int, OutputKind] = {
+    types_pb2.OUTPUT_KIND_DENSE: OutputKind.DENSE,
+    types_pb2.OUTPUT_KIND_SPARSE: OutputKind.SPARSE,
+    types_pb2.OUTPUT_KIND_MULTI: OutputKind.MULTI,
+    types_pb2.OUTPUT_KIND_SCORES: OutputKind.SCORES,
+}
+CHUNK_POOLINGS: dict[int, ChunkPooling] = {
+    types_pb2.CHUNK_POOLING_NONE: ChunkPooling.NONE,
+    types_pb2.CHUNK_POOLING_MEAN: ChunkPooling.MEAN,
+}
+TO_OUTPUT: dict[OutputKind, Any] = {value: key for key, value in OUTPUTS.items()}
 TO_DTYPE: dict[DType, Any] = {value: key for key, value in DTYPES.items()}
 TO_METRIC: dict[SimilarityMetric, Any] = {value: key for key, value in METRICS.items()}

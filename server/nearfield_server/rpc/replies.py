@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from nearfield.v1 import embed_pb2, model_pb2, types_pb2
 from nearfield_server.core.embedder import SimilarityResult
-from nearfield_server.rpc.enums import POOLINGS, STATES, TO_DTYPE, TO_METRIC
-from nearfield_server.types import DType, EmbedResult, Limits, ModelStatus, Quantization, Timings, TokenizedText
+from nearfield_server.rpc.enums import POOLINGS, STATES, TO_DTYPE, TO_METRIC, TO_OUTPUT
+from nearfield_server.types import (
+    DType,
+    EmbedResult,
+    Limits,
+    ModelStatus,
+    MultiVectors,
+    Quantization,
+    SparseRow,
+    Timings,
+    TokenizedText,
+)
 
-__all__ = ["embed_response", "matrix", "model", "similarity_response", "timings", "tokenized_text"]
+__all__ = [
+    "embed_response",
+    "matrix",
+    "model",
+    "multi_response",
+    "similarity_response",
+    "sparse_response",
+    "timings",
+    "tokenized_text",
+]
 
 
 def matrix(values: np.ndarray[tuple[int, int], np.dtype[np.generic]], dtype: DType) -> types_pb2.Matrix:
@@ -24,16 +45,71 @@ def embed_response(result: EmbedResult) -> embed_pb2.EmbedResponse:
     """Give the reply for finished vectors."""
     return embed_pb2.EmbedResponse(
         model=result.model,
-        embeddings=matrix(result.matrix, result.dtype),
+        embeddings=matrix(result.matrix, result.dtype) if result.matrix.size else None,
         token_counts=result.token_counts,
         truncated=result.truncated,
         timings=timings(result.timings),
         quantization=_quantization(result.quantization),
-        warnings=[
-            embed_pb2.InputWarning(index=index, reason=embed_pb2.INPUT_WARNING_REASON_NO_TOKENS)
-            for index in result.no_tokens
+        warnings=_warnings(result),
+        sparse=None if result.sparse is None else _sparse(result.sparse, result.vocab_size),
+        multi=None if result.multi is None else _multi(result.multi),
+        chunks=[
+            types_pb2.Chunk(input_index=one.input_index, start=one.start, end=one.end, token_count=one.token_count)
+            for one in result.chunks
         ],
+        cached_rows=result.cached,
     )
+
+
+def sparse_response(result: EmbedResult, terms: Sequence[str] = ()) -> embed_pb2.EmbedSparseResponse:
+    """Give the reply for sparse vectors, with their terms if wanted."""
+    return embed_pb2.EmbedSparseResponse(
+        model=result.model,
+        embeddings=_sparse(result.sparse or (), result.vocab_size),
+        terms=terms,
+        token_counts=result.token_counts,
+        truncated=result.truncated,
+        timings=timings(result.timings),
+        warnings=_warnings(result),
+    )
+
+
+def multi_response(result: EmbedResult) -> embed_pb2.EmbedMultiResponse:
+    """Give the reply for vectors of tokens."""
+    vectors = result.multi
+    return embed_pb2.EmbedMultiResponse(
+        model=result.model,
+        embeddings=None if vectors is None else _multi(vectors),
+        token_counts=result.token_counts,
+        truncated=result.truncated,
+        timings=timings(result.timings),
+        quantization=None if vectors is None else _quantization(vectors.quantization),
+        warnings=_warnings(result),
+    )
+
+
+def _sparse(rows: Sequence[SparseRow], vocabulary: int) -> types_pb2.SparseMatrix:
+    return types_pb2.SparseMatrix(
+        cols=vocabulary,
+        row_counts=[len(row.ids) for row in rows],
+        indices=b"".join(row.ids.astype("<u4", copy=False).tobytes() for row in rows),
+        values=b"".join(row.weights.astype("<f4", copy=False).tobytes() for row in rows),
+    )
+
+
+def _multi(value: MultiVectors) -> types_pb2.MultiMatrix:
+    return types_pb2.MultiMatrix(
+        vectors=matrix(value.vectors, value.dtype),
+        row_counts=value.counts,
+        token_ids=value.token_ids.astype("<u4", copy=False).tobytes(),
+    )
+
+
+def _warnings(result: EmbedResult) -> list[embed_pb2.InputWarning]:
+    return [
+        embed_pb2.InputWarning(index=index, reason=embed_pb2.INPUT_WARNING_REASON_NO_TOKENS)
+        for index in result.no_tokens
+    ]
 
 
 def _quantization(value: Quantization | None) -> types_pb2.Quantization | None:
@@ -88,7 +164,7 @@ def model(status: ModelStatus) -> model_pb2.Model:
                 dimensions=spec.dimensions,
                 max_tokens=spec.max_tokens,
                 vocab_size=spec.vocab_size,
-                pooling=POOLINGS[spec.pooling],
+                pooling=POOLINGS[spec.pooling] if spec.pooling else model_pb2.POOLING_UNSPECIFIED,
                 normalize=spec.normalize,
                 similarity=TO_METRIC[spec.similarity],
                 prompts=dict(spec.prompts),
@@ -99,6 +175,11 @@ def model(status: ModelStatus) -> model_pb2.Model:
                 license=spec.license,
                 sha256=spec.sha256,
                 raw_vectors_available=not spec.output_normalized,
+                outputs=[TO_OUTPUT[kind] for kind in spec.outputs],
+                labels=spec.scores.labels if spec.scores else (),
+                matryoshka_dimensions=spec.matryoshka_dimensions,
+                accepts_images=spec.vision is not None,
+                max_query_tokens=spec.multi.max_query_tokens if spec.multi else 0,
             )
         )
     return message
@@ -112,6 +193,8 @@ def _limits(value: Limits) -> model_pb2.Limits:
         max_response_bytes=value.max_response_bytes,
         stream_window_inputs=value.stream_window_inputs,
         max_request_tokens=value.max_request_tokens,
+        max_image_bytes=value.max_image_bytes,
+        max_image_pixels=value.max_image_pixels,
     )
 
 

@@ -1,0 +1,88 @@
+"""The nouns that pass between the stages of a call, from the wire to the model and back.
+
+    EmbedCall ──plan, tokenise──▶ list[Tokens] ──queue, batch, run──▶ list[Outputs] ──finish──▶ EmbedResult
+
+All are plain immutable values. Times are seconds; instants are those of `time.monotonic()` unless said otherwise.
+"""
+
+from nearfield_server.types.calls import (
+    DENSE_ONLY,
+    Chunk,
+    Chunking,
+    EmbedCall,
+    EmbedOptions,
+    EmbedResult,
+    FloatRows,
+    IdArray,
+    Input,
+    MultiVectors,
+    Outputs,
+    Pixels,
+    Quantization,
+    SparseRow,
+    Timings,
+    TokenizedText,
+    Tokens,
+)
+from nearfield_server.types.enums import (
+    Activation,
+    ChunkPooling,
+    DType,
+    InputType,
+    ModelState,
+    OutputKind,
+    OutputShape,
+    Pooling,
+    Priority,
+    SimilarityMetric,
+    SparseSource,
+    Truncate,
+)
+from nearfield_server.types.models import (
+    Limits,
+    ModelSpec,
+    ModelStatus,
+    MultiHead,
+    ScoresHead,
+    SparseHead,
+    VisionTower,
+)
+
+__all__ = [
+    "DENSE_ONLY",
+    "Activation",
+    "Chunk",
+    "ChunkPooling",
+    "Chunking",
+    "DType",
+    "EmbedCall",
+    "EmbedOptions",
+    "EmbedResult",
+    "FloatRows",
+    "IdArray",
+    "Input",
+    "InputType",
+    "Limits",
+    "ModelSpec",
+    "ModelState",
+    "ModelStatus",
+    "MultiHead",
+    "MultiVectors",
+    "OutputKind",
+    "OutputShape",
+    "Outputs",
+    "Pixels",
+    "Pooling",
+    "Priority",
+    "Quantization",
+    "ScoresHead",
+    "SimilarityMetric",
+    "SparseHead",
+    "SparseRow",
+    "SparseSource",
+    "Timings",
+    "TokenizedText",
+    "Tokens",
+    "Truncate",
+    "VisionTower",
+]
