@@ -44,11 +44,51 @@ def violation(field, description):
 
 
 def vector_of(message, width=WIDTH):
-    """[number of characters or ids, first code point or id, 0, …]: tells inputs apart."""
-    value = list(map(ord, message.text)) if message.HasField("text") else list(message.token_ids.ids)
+    """[number of characters, ids or bytes, the first of them, 0, …]: tells inputs apart."""
+    if message.HasField("image"):
+        value = list(message.image)
+    else:
+        value = list(map(ord, message.text)) if message.HasField("text") else list(message.token_ids.ids)
     row = np.zeros(width, np.float32)
     row[: min(2, width)] = [len(value), value[0] if value else 0][: min(2, width)]
     return row
+
+
+def sparse_matrix(texts, max_terms=0):
+    """A weight for each code point of a text: how often it occurs; with `max_terms` the most frequent ones."""
+    counts = [Counter(map(ord, text)) for text in texts]
+    rows = [sorted(one.most_common(max_terms or None)) for one in counts]
+    flat = [pair for row in rows for pair in row]
+    return types_pb2.SparseMatrix(
+        cols=1000,
+        row_counts=map(len, rows),
+        indices=np.array([pair[0] for pair in flat], "<u4").tobytes(),
+        values=np.array([pair[1] for pair in flat], "<f4").tobytes(),
+    )
+
+
+def multi_matrix(texts, width=WIDTH, dtype=1):
+    """A vector per character: [code point, 1, 0, …]."""
+    ids = [ord(character) for text in texts for character in text]
+    vectors = np.zeros((len(ids), width), _DTYPES[dtype])
+    vectors[:, 0] = np.array(ids) % 128
+    vectors[:, 1] = 1
+    return types_pb2.MultiMatrix(
+        vectors=types_pb2.Matrix(dtype=dtype or 1, rows=len(ids), cols=width, data=vectors.tobytes()),
+        row_counts=map(len, texts),
+        token_ids=np.array(ids, "<u4").tobytes(),
+    )
+
+
+def chunks_of(texts, size):
+    """Chunks of `size` characters."""
+    return [
+        types_pb2.Chunk(
+            input_index=index, start=at, end=min(at + size, len(text)), token_count=min(size, len(text) - at) + 2
+        )
+        for index, text in enumerate(texts)
+        for at in range(0, len(text) or 1, size)
+    ]
 
 
 class FakeServer(embed_pb2_grpc.EmbedServiceServicer, model_pb2_grpc.ModelServiceServicer):
@@ -61,6 +101,8 @@ class FakeServer(embed_pb2_grpc.EmbedServiceServicer, model_pb2_grpc.ModelServic
         self.deadlines = []
         self.script = {}
         self.stream_script = deque()
+        self.watch_script = deque()
+        self.aliases = {}
         self.bad_texts = {}
         self.streams_ended = threading.Semaphore(0)
         self.streams_completed = threading.Semaphore(0)
@@ -110,20 +152,27 @@ class FakeServer(embed_pb2_grpc.EmbedServiceServicer, model_pb2_grpc.ModelServic
             self.unary_started.release()
             self.hold.wait(10)
         for index, message in enumerate(request.inputs):
-            if message.text in self.bad_texts:
-                field = f"inputs[{index}].text"
-                abort(
-                    context,
-                    make_status(
-                        grpc.StatusCode.INVALID_ARGUMENT,
-                        f"{field}: {self.bad_texts[message.text]}",
-                        reason("INVALID_INPUT", index=str(index)),
-                        violation(field, self.bad_texts[message.text]),
-                    ),
-                )
+            self._refuse_bad(f"inputs[{index}].text", message.text, index, context)
         return self.embedded(request.inputs, request)
 
     def embedded(self, inputs, options):
+        texts = [one.text for one in inputs]
+        pooled = options.chunking.pooling == types_pb2.CHUNK_POOLING_MEAN
+        chunks = chunks_of(texts, options.chunking.max_tokens or 512) if options.HasField("chunking") else []
+        if chunks and not pooled:
+            inputs = [types_pb2.Input(text=texts[one.input_index][one.start : one.end]) for one in chunks]
+        reply = self._dense(inputs, options)
+        reply.chunks.extend(chunks)
+        reply.cached_rows = sum(one.text == "cached" for one in inputs)
+        if types_pb2.OUTPUT_KIND_SPARSE in options.outputs:
+            reply.sparse.CopyFrom(sparse_matrix(texts))
+        if types_pb2.OUTPUT_KIND_MULTI in options.outputs:
+            reply.multi.CopyFrom(multi_matrix(texts))
+        if options.outputs and types_pb2.OUTPUT_KIND_DENSE not in options.outputs:
+            reply.ClearField("embeddings")
+        return reply
+
+    def _dense(self, inputs, options):
         width = options.dimensions or self.model.dimensions
         dtype = _DTYPES[options.output_dtype]
         rows = np.stack([vector_of(one, width) for one in inputs]).astype(dtype)
@@ -181,12 +230,78 @@ class FakeServer(embed_pb2_grpc.EmbedServiceServicer, model_pb2_grpc.ModelServic
                 return embed_pb2.EmbedStreamResponse(id=request.id, error=status)
         return embed_pb2.EmbedStreamResponse(id=request.id, result=self.embedded(request.inputs, options))
 
+    def EmbedSparse(self, request, context):
+        self._begin("EmbedSparse", request, context)
+        texts = [one.text for one in request.inputs]
+        weights = sparse_matrix(texts, request.max_terms)
+        ids = np.frombuffer(weights.indices, "<u4")
+        return embed_pb2.EmbedSparseResponse(
+            model="toy",
+            embeddings=weights,
+            terms=map(chr, ids) if request.return_terms else (),
+            token_counts=map(len, texts),
+            truncated=[len(text) > 500 for text in texts],
+        )
+
+    def EmbedMulti(self, request, context):
+        self._begin("EmbedMulti", request, context)
+        texts = [one.text for one in request.inputs]
+        return embed_pb2.EmbedMultiResponse(
+            model="toy",
+            embeddings=multi_matrix(texts, request.dimensions or WIDTH, request.output_dtype),
+            token_counts=[len(text) + 2 for text in texts],
+            truncated=[False] * len(texts),
+        )
+
+    def Rerank(self, request, context):
+        """Score by the number of the query's characters that a document has."""
+        self._begin("Rerank", request, context)
+        for index, text in enumerate(request.documents):
+            self._refuse_bad(f"documents[{index}]", text, index, context)
+        scores = [sum(character in text for character in request.query) for text in request.documents]
+        order = sorted(range(len(scores)), key=lambda index: -scores[index])[: request.top_n or None]
+        return embed_pb2.RerankResponse(
+            model="toy",
+            results=[embed_pb2.RankedDocument(index=index, score=scores[index]) for index in order],
+            token_counts=[len(request.query) + len(text) for text in request.documents],
+            truncated=[len(text) > 500 for text in request.documents],
+        )
+
+    def Classify(self, request, context):
+        """Score a label by how often its first letter is in the text and its pair."""
+        self._begin("Classify", request, context)
+        labels = list(request.labels or self.model.labels)
+        results = []
+        for one in request.inputs:
+            text = one.input.text + one.pair
+            scores = [text.count(label[0]) for label in labels]
+            order = sorted(range(len(labels)), key=lambda at, scores=scores: -scores[at])[: request.top_k or None]
+            results.append(
+                embed_pb2.Classification(
+                    labels=[embed_pb2.LabelScore(label=labels[at], index=at, score=scores[at]) for at in order]
+                )
+            )
+        return embed_pb2.ClassifyResponse(
+            model="toy", results=results, token_counts=[3] * len(results), truncated=[False] * len(results)
+        )
+
     def Similarity(self, request, context):
+        """Score by the dot product of the first two components of `vector_of`."""
         self._begin("Similarity", request, context)
-        rows, cols = len(request.sources), len(request.targets or request.sources)
-        data = np.arange(rows * cols, dtype="<f4").tobytes()
-        scores = types_pb2.Matrix(dtype=types_pb2.DTYPE_FLOAT32, rows=rows, cols=cols, data=data)
+        for name in ("sources", "targets"):
+            for index, one in enumerate(getattr(request, name)):
+                self._refuse_bad(f"{name}[{index}]", one.text, index, context)
+        rows = np.stack([vector_of(one) for one in request.sources])
+        cols = np.stack([vector_of(one) for one in request.targets]) if request.targets else rows
+        data = (rows @ cols.T).astype("<f4")
+        scores = types_pb2.Matrix(dtype=types_pb2.DTYPE_FLOAT32, rows=len(rows), cols=len(cols), data=data.tobytes())
         return embed_pb2.SimilarityResponse(model="toy", scores=scores, metric=1)
+
+    def _refuse_bad(self, field, text, index, context):
+        if text in self.bad_texts:
+            wrong = self.bad_texts[text]
+            details = (reason("INVALID_INPUT", index=str(index)), violation(field, wrong))
+            abort(context, make_status(grpc.StatusCode.INVALID_ARGUMENT, f"{field}: {wrong}", *details))
 
     def Tokenize(self, request, context):
         self._begin("Tokenize", request, context)
@@ -208,7 +323,30 @@ class FakeServer(embed_pb2_grpc.EmbedServiceServicer, model_pb2_grpc.ModelServic
 
     def ListModels(self, request, context):
         self._begin("ListModels", request, context)
-        return model_pb2.ListModelsResponse(models=[self.model])
+        return model_pb2.ListModelsResponse(models=[self.model], aliases=self._aliases())
+
+    def _aliases(self):
+        return [model_pb2.Alias(alias=name, target=self.aliases[name]) for name in sorted(self.aliases)]
+
+    def LoadModel(self, request, context):
+        self._begin("LoadModel", request, context)
+        self.model.repository_version = request.version or "2"
+        return model_pb2.LoadModelResponse(model=self.model)
+
+    def UnloadModel(self, request, context):
+        self._begin("UnloadModel", request, context)
+        unloaded = model_pb2.Model()
+        unloaded.CopyFrom(self.model)
+        unloaded.state = model_pb2.MODEL_STATE_UNLOADED
+        return model_pb2.UnloadModelResponse(model=unloaded)
+
+    def SetAlias(self, request, context):
+        self._begin("SetAlias", request, context)
+        if request.target:
+            self.aliases[request.alias] = request.target
+        else:
+            self.aliases.pop(request.alias)
+        return model_pb2.SetAliasResponse(aliases=self._aliases())
 
     def GetModel(self, request, context):
         self._begin("GetModel", request, context)
@@ -229,6 +367,8 @@ class FakeServer(embed_pb2_grpc.EmbedServiceServicer, model_pb2_grpc.ModelServic
         self._begin("WatchModels", request, context)
         context.add_callback(self.streams_ended.release)
         yield model_pb2.WatchModelsResponse(model=self.model)
+        if self.watch_script:
+            abort(context, self.watch_script.popleft())
         changed = model_pb2.Model()
         changed.CopyFrom(self.model)
         changed.state = model_pb2.MODEL_STATE_UNLOADING

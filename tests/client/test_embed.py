@@ -9,8 +9,9 @@ import pytest
 from fake_server import WIDTH, FakeServer, make_status, retry_info, violation
 
 import nearfield
-from nearfield import _convert
-from nearfield._jobs import EmbedJob, TokenizeJob
+from nearfield import _convert_models
+from nearfield._embed_jobs import EmbedJob
+from nearfield._text_jobs import TokenizeJob
 from nearfield.v1 import embed_pb2
 
 
@@ -266,7 +267,7 @@ def test_closing_ends_a_wait_for_the_next_attempt(target, fake, open_client, cou
 
 
 def test_no_part_answered_is_no_result():
-    model = _convert.model_of(FakeServer().model)
+    model = _convert_models.model_of(FakeServer().model)
     for job in (EmbedJob(["a"], {}), TokenizeJob(["a"], {})):
         job.parts(model)
         with pytest.raises(AssertionError, match="this is a bug"):

@@ -1,4 +1,4 @@
-"""The other calls: similarity, tokens, models, health."""
+"""The other calls: tokens, models, health."""
 
 import grpc
 import numpy as np
@@ -6,23 +6,6 @@ import pytest
 from fake_server import make_status
 
 import nearfield
-
-
-def test_similarity(client, fake):
-    scores = client.similarity(["a", "b"], ["c", "d", "e"], metric="dot", source_input_type="query")
-    assert scores.tolist() == [[0, 1, 2], [3, 4, 5]]
-    assert scores.dtype == np.float32
-    assert (fake.requests[-1].metric, fake.requests[-1].source_input_type) == (2, 1)
-
-
-def test_similarity_among_themselves(client):
-    assert client.similarity(["a", "b"]).shape == (2, 2)
-    assert client.similarity("a", np.array(["b", "c"])).shape == (1, 2)
-
-
-def test_no_targets_is_not_no_argument(client):
-    with pytest.raises(nearfield.InvalidArgument, match="targets: none"):
-        client.similarity(["a"], [])
 
 
 def test_tokenize_in_parts(client, fake):
@@ -83,20 +66,6 @@ def test_a_loading_model_is_asked_for_again(client, fake):
         client.embed([])
     fake.model.state, fake.model.dimensions = 2, 4
     assert client.embed([]).shape == (0, 4)
-
-
-def test_watch_models(client):
-    assert [one.state for one in client.watch_models()] == ["ready", "unloading"]
-
-
-def test_watch_models_ends_with_an_error_or_a_close(client, fake):
-    watch = client.watch_models()
-    next(watch)
-    watch.close()
-    assert fake.streams_ended.acquire(timeout=5)
-    fake.fail("WatchModels", make_status(grpc.StatusCode.NOT_FOUND, "none"))
-    with pytest.raises(nearfield.NotFound):
-        list(client.watch_models("x"))
 
 
 @pytest.mark.parametrize("status", ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"])

@@ -7,7 +7,10 @@ import pytest
 from fake_server import FakeServer, make_status, reason, retry_info
 
 import nearfield
-from nearfield import _convert, _errors
+from nearfield import _errors
+from nearfield._convert import RowForm
+from nearfield._convert_models import model_of
+from nearfield._convert_vectors import EmbedForm
 from nearfield._plan import StreamPlan
 from nearfield._split import Budget
 from nearfield._stream import StreamState
@@ -21,7 +24,7 @@ INTERNAL = make_status(grpc.StatusCode.INTERNAL, "error id 1")
 def make_state(window=64, batch=4, *, ordered=False, attempts=3):
     retry = nearfield.RetryPolicy(max_attempts=attempts, jitter=0.0)
     budget = Budget(inputs=batch, size_bytes=16_384)
-    return StreamState(budget, retry, window=window, ordered=ordered, form=_convert.RowForm())
+    return StreamState(budget, retry, window=window, ordered=ordered, form=EmbedForm(RowForm()))
 
 
 def fed(count, **options):
@@ -264,7 +267,7 @@ def test_reasons_come_along():
     ids=str,
 )
 def test_the_window(options, published, window):
-    model = _convert.model_of(FAKE.model)
+    model = model_of(FAKE.model)
     model = dataclasses.replace(model, limits=dataclasses.replace(model.limits, stream_window_inputs=published))
     state = StreamPlan(options).start(model, nearfield.RetryPolicy())
     added = 0

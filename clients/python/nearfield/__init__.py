@@ -1,4 +1,4 @@
-"""Nearfield's Python client: texts to vectors over gRPC, blocking (`Client`) or on asyncio (`AsyncClient`)."""
+"""Nearfield's Python client: texts and images to vectors, blocking (`Client`) or on asyncio (`AsyncClient`)."""
 
 from nearfield._async_client import AsyncClient
 from nearfield._channel import ClientOptions
@@ -22,46 +22,74 @@ from nearfield._errors import (
     Unimplemented,
     UnknownError,
 )
+from nearfield._image import Image
+from nearfield._model import Limits, Model
+from nearfield._options import (
+    ClassifyOptions,
+    EmbedOptions,
+    MultiOptions,
+    OutputOptions,
+    RerankOptions,
+    SimilarityOptions,
+    SparseOptions,
+    StreamOptions,
+    TokenizeOptions,
+)
 from nearfield._retry import RetryPolicy
 from nearfield._types import (
-    EmbedOptions,
+    Chunk,
+    Chunking,
+    EmbeddedChunks,
+    EmbeddedOutputs,
     EmbedResult,
-    Limits,
-    Model,
+    LabelScore,
     Quantization,
-    SimilarityOptions,
-    StreamOptions,
+    RankedDocument,
     StreamResult,
     Timings,
     Tls,
     TokenizedText,
-    TokenizeOptions,
 )
+from nearfield._vectors import MultiVectors, SparseVectors
 
 __all__ = [
     "Aborted",
     "AlreadyExists",
     "AsyncClient",
     "Cancelled",
+    "Chunk",
+    "Chunking",
+    "ClassifyOptions",
     "Client",
     "ClientOptions",
     "DataLoss",
     "DeadlineExceeded",
     "EmbedOptions",
     "EmbedResult",
+    "EmbeddedChunks",
+    "EmbeddedOutputs",
     "FailedPrecondition",
+    "Image",
     "InternalError",
     "InvalidArgument",
+    "LabelScore",
     "Limits",
     "Model",
+    "MultiOptions",
+    "MultiVectors",
     "NearfieldError",
     "NotFound",
     "OutOfRange",
+    "OutputOptions",
     "PermissionDenied",
     "Quantization",
+    "RankedDocument",
+    "RerankOptions",
     "ResourceExhausted",
     "RetryPolicy",
     "SimilarityOptions",
+    "SparseOptions",
+    "SparseVectors",
     "StreamOptions",
     "StreamResult",
     "Timings",

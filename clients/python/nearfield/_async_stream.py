@@ -22,9 +22,10 @@ from nearfield._deadline import Deadline
 from nearfield._ending import Ending
 from nearfield._errors import DeadlineExceeded, NearfieldError
 from nearfield._methods import EMBED_STREAM
+from nearfield._model import Model
 from nearfield._plan import StreamPlan
 from nearfield._stream import StreamState
-from nearfield._types import Model, StreamResult
+from nearfield._types import StreamResult
 
 __all__ = ["AsyncStream"]
 

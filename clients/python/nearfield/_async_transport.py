@@ -12,16 +12,17 @@ import grpc
 
 from nearfield._channel import Settings
 from nearfield._deadline import Deadline
-from nearfield._errors import Cancelled, NearfieldError, remapped
+from nearfield._errors import Cancelled, NearfieldError
 from nearfield._jobs import Job
 from nearfield._methods import Method
+from nearfield._model import Model
 from nearfield._retry import next_delay
 from nearfield._status import error_of_call
 from nearfield._transport import CLOSED, PARTS_IN_FLIGHT
-from nearfield._types import Model
 
 __all__ = ["AsyncTransport", "closing_told"]
 
+PartT = TypeVar("PartT")
 RequestT = TypeVar("RequestT")
 ReplyT = TypeVar("ReplyT")
 
@@ -96,7 +97,7 @@ class AsyncTransport:
             return self._callable(kind, method)(request, **arguments)
         return self._callable(kind, method)(**arguments)
 
-    async def run(self, job: Job[RequestT, ReplyT], model: Model, deadline: Deadline) -> None:
+    async def run(self, job: Job[PartT, RequestT, ReplyT], model: Model, deadline: Deadline) -> None:
         """Ask for all parts of `job`, a few at a time. Raises the first NearfieldError with the caller's indexes."""
         parts = job.parts(model)
         line = iter(parts)
@@ -108,12 +109,12 @@ class AsyncTransport:
             # The group cancelled the others after the first failure; a second one in the same moment adds nothing.
             raise failed.exceptions[0] from failed.exceptions[0].__cause__
 
-    async def _work(self, job: Job[RequestT, ReplyT], line: Iterator[range], deadline: Deadline) -> None:
+    async def _work(self, job: Job[PartT, RequestT, ReplyT], line: Iterator[PartT], deadline: Deadline) -> None:
         for part in line:
             try:
                 reply = await self.call(job.method, job.request(part), deadline)
             except NearfieldError as error:
-                raise remapped(error, part) from error.__cause__
+                raise job.located(part, error) from error.__cause__
             job.accept(part, reply)
 
     def _callable(self, kind: str, method: Method[Any, Any]) -> Any:

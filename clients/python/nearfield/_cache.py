@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nearfield._errors import InvalidArgument, NearfieldError, NotFound, ResourceExhausted
-from nearfield._types import Model
+from nearfield._model import Model
 
 __all__ = ["ModelCache"]
 
@@ -28,6 +28,10 @@ class ModelCache:
             if len(self._models) >= _MOST:
                 self._models.clear()
             self._models[name] = model
+
+    def clear(self) -> None:
+        """Drop all: what names stand for was changed."""
+        self._models.clear()
 
     def forget_after(self, name: str, error: NearfieldError) -> bool:
         """Drop what an error calls into doubt: the server may have been restarted with other models or limits.

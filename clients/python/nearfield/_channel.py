@@ -13,10 +13,13 @@ import grpc
 from nearfield._retry import RetryPolicy
 from nearfield._types import Pem, Tls
 
-__all__ = ["ClientOptions", "Compression", "Metadata", "Settings", "check_timeout", "make_settings"]
+__all__ = ["LOAD_SECONDS", "ClientOptions", "Compression", "Metadata", "Settings", "check_timeout", "make_settings"]
 
 Compression: TypeAlias = Literal["gzip", "deflate"]
 Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
+
+LOAD_SECONDS = 600.0
+"""Deadline of loading a model, where none is given: it may be read from a slow disk, and an engine built for it."""
 
 _COMPRESSIONS = {None: None, "gzip": grpc.Compression.Gzip, "deflate": grpc.Compression.Deflate}
 _SERVICE_CONFIG = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})

@@ -3,40 +3,58 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack, overload
 
-import grpc
-
-from nearfield import _convert, _methods
+from nearfield import _methods
 from nearfield._cache import ModelCache
-from nearfield._channel import ClientOptions, check_timeout, make_settings
+from nearfield._channel import LOAD_SECONDS, ClientOptions, check_timeout, make_settings
+from nearfield._convert_models import aliases_of, model_of
 from nearfield._deadline import Deadline
+from nearfield._embed_jobs import EmbedJob, MultiJob, SparseJob
 from nearfield._errors import NearfieldError
 from nearfield._health import ReadyWait
-from nearfield._jobs import DetokenizeJob, EmbedJob, Job, TokenizeJob
+from nearfield._jobs import Job
+from nearfield._model import Model
+from nearfield._options import (
+    ClassifyOptions,
+    EmbedOptions,
+    MultiOptions,
+    OutputOptions,
+    RerankOptions,
+    SimilarityOptions,
+    SparseOptions,
+    StreamOptions,
+    TokenizeOptions,
+)
 from nearfield._plan import StreamPlan
-from nearfield._status import error_of_call
+from nearfield._scoring_jobs import ClassifyJob, RerankJob
+from nearfield._similarity_job import SimilarityJob
 from nearfield._sync_stream import SyncStream
+from nearfield._text_jobs import DetokenizeJob, TokenizeJob
 from nearfield._transport import Transport
 from nearfield._types import (
     Array,
-    EmbedOptions,
+    Chunking,
+    EmbeddedChunks,
+    EmbeddedOutputs,
     EmbedResult,
     Inputs,
-    Model,
-    SimilarityOptions,
-    StreamOptions,
+    LabelScore,
+    OneInput,
+    OutputKind,
+    RankedDocument,
     StreamResult,
-    TextOrTokens,
     TokenizedText,
-    TokenizeOptions,
 )
+from nearfield._vectors import MultiVectors, SparseVectors
+from nearfield._watch import watch
 from nearfield.v1 import model_pb2
 
 __all__ = ["Client"]
 
+_PartT = TypeVar("_PartT")
 _RequestT = TypeVar("_RequestT")
 _ReplyT = TypeVar("_ReplyT")
 
@@ -80,27 +98,38 @@ class Client:
         """Cancel what is under way and disconnect; a second time does nothing."""
         self._transport.close()
 
-    def embed(self, texts: Inputs, **options: Unpack[EmbedOptions]) -> Array:
-        """Embed texts, or sequences of token ids.
+    @overload
+    def embed(
+        self, inputs: Inputs, *, chunking: None = None, outputs: None = None, **options: Unpack[EmbedOptions]
+    ) -> Array: ...
+
+    @overload
+    def embed(self, inputs: Inputs, *, chunking: Chunking, **options: Unpack[EmbedOptions]) -> EmbeddedChunks: ...
+
+    @overload
+    def embed(
+        self, inputs: Inputs, *, outputs: Sequence[OutputKind], **options: Unpack[EmbedOptions]
+    ) -> EmbeddedOutputs: ...
+
+    def embed(self, inputs: Inputs, **options: Unpack[OutputOptions]) -> Array | EmbeddedChunks | EmbeddedOutputs:
+        """Embed texts, sequences of token ids, or images.
 
         Args:
-            texts: any iterable; more than one request holds are sent in several. A single str is one text.
-            **options: see `EmbedOptions`.
+            inputs: any iterable; more than one request holds are sent in several. A single str or image is one input.
+            **options: see `EmbedOptions` and `OutputOptions`.
 
         Returns:
-            [n, width] in the order of `texts`, of `output_dtype`; of a single str [width].
+            [n, width] in the order of `inputs`, of `output_dtype`; of a single input [width]. With `chunking` an
+            `EmbeddedChunks`, with `outputs` an `EmbeddedOutputs`.
         """
-        return self.embed_with_details(texts, **options).embeddings
+        return self._embedded(inputs, options).value()
 
-    def embed_with_details(self, texts: Inputs, **options: Unpack[EmbedOptions]) -> EmbedResult:
+    def embed_with_details(self, inputs: Inputs, **options: Unpack[OutputOptions]) -> EmbedResult:
         """Embed as `embed` does, and tell what was done: token counts, truncation, timings."""
-        deadline = self._deadline(options.get("timeout"))
-        job = EmbedJob(texts, options)
-        self._run(job, options.get("model", ""), deadline)
-        return job.result()
+        return self._embedded(inputs, options).result()
 
     def embed_stream(
-        self, inputs: Iterable[TextOrTokens], **options: Unpack[StreamOptions]
+        self, inputs: Iterable[OneInput], **options: Unpack[StreamOptions]
     ) -> Generator[StreamResult, None, None]:
         """Embed an iterable of any length in constant memory; one result per input, in order of completion.
 
@@ -109,36 +138,62 @@ class Client:
         Closing the generator cancels the call.
 
         Args:
-            inputs: texts, or sequences of token ids.
+            inputs: texts, sequences of token ids, or images.
             **options: see `StreamOptions`.
         """
         plan = StreamPlan(options)
         deadline = Deadline(check_timeout(options.get("timeout")))
         return SyncStream(self._transport, plan, deadline, self._model).results(inputs)
 
-    def similarity(
-        self,
-        sources: Inputs,
-        targets: Inputs | None = None,
-        **options: Unpack[SimilarityOptions],
-    ) -> Array:
+    def embed_sparse(self, inputs: Inputs, **options: Unpack[SparseOptions]) -> SparseVectors:
+        """Give a weight per vocabulary id, for models with the output "sparse", such as SPLADE; one row per input."""
+        job = SparseJob(inputs, options)
+        self._run(job, options)
+        return job.result()
+
+    def embed_multi(self, inputs: Inputs, **options: Unpack[MultiOptions]) -> MultiVectors:
+        """Give a vector per token, for models with the output "multi", such as ColBERT.
+
+        Embed queries with `input_type="query"`, and compare with `MultiVectors.maxsim`.
+        """
+        job = MultiJob(inputs, options)
+        self._run(job, options)
+        return job.result()
+
+    def rerank(self, query: str, documents: Iterable[str], **options: Unpack[RerankOptions]) -> list[RankedDocument]:
+        """Order documents by how well they answer a query: best first, equal scores in the order of `documents`.
+
+        Args:
+            query: one text.
+            documents: any number; more than one request holds are sent in several, whose results are merged.
+            **options: see `RerankOptions`.
+        """
+        job = RerankJob(query, documents, options)
+        self._run(job, options)
+        return job.result()
+
+    def classify(self, inputs: Inputs, **options: Unpack[ClassifyOptions]) -> list[list[LabelScore]]:
+        """Give the labels of each input, greatest score first: the model's own, or those of `labels` (zero-shot)."""
+        job = ClassifyJob(inputs, options)
+        self._run(job, options)
+        return job.result()
+
+    def similarity(self, sources: Inputs, targets: Inputs | None = None, **options: Unpack[SimilarityOptions]) -> Array:
         """Compare each source with each target, or the sources among themselves; greater is more alike.
 
-        One request does it: sources and targets together are at most `Limits.max_inputs`.
+        Lists that one request doesn't hold are compared in blocks.
 
         Returns:
             float32 [sources, targets].
         """
-        deadline = self._deadline(options.get("timeout"))
-        request = _convert.similarity_request(sources, targets, options)
-        reply = self._transport.call(_methods.SIMILARITY, request, deadline)
-        return _convert.scores_of(request, reply)
+        job = SimilarityJob(sources, targets, options)
+        self._run(job, options)
+        return job.result()
 
     def tokenize(self, texts: str | Iterable[str], **options: Unpack[TokenizeOptions]) -> list[TokenizedText]:
         """Show the tokens that the model would see, not truncated; one per text."""
-        deadline = self._deadline(options.get("timeout"))
         job = TokenizeJob(texts, options)
-        self._run(job, options.get("model", ""), deadline)
+        self._run(job, options)
         return job.result()
 
     def detokenize(
@@ -150,28 +205,86 @@ class Client:
         timeout: float | None = None,
     ) -> list[str]:
         """Turn token ids back into texts, one per sequence; case and blanks may be lost."""
-        deadline = self._deadline(timeout)
         job = DetokenizeJob(sequences, model, keep_special_tokens=keep_special_tokens)
-        self._run(job, model, deadline)
+        self._run(job, {"model": model, "timeout": timeout})
         return job.result()
 
     def models(self, *, timeout: float | None = None) -> list[Model]:
-        """List the served models, the default one first."""
+        """List the models, the default one first."""
         reply = self._transport.call(_methods.LIST_MODELS, model_pb2.ListModelsRequest(), self._deadline(timeout))
-        return [_convert.model_of(one) for one in reply.models]
+        return [model_of(one) for one in reply.models]
 
     def model(self, name: str = "", *, timeout: float | None = None) -> Model:
         """Describe one model, as it is now; "" is the default one."""
         return self._fetch(name, self._deadline(timeout))
 
     def watch_models(self, name: str = "", *, timeout: float | None = None) -> Generator[Model, None, None]:
-        """Yield every model (or the one of that name) as it is, then each change of state, until closed.
+        """Yield every model (or the one of that name) as it is, then each change, until closed.
 
-        Without `timeout` there is no deadline. It ends when the server drains.
+        A lost connection is made again, as `RetryPolicy` says. Without `timeout` there is no deadline.
         """
-        request = model_pb2.WatchModelsRequest(name=name)
-        call = self._transport.start("unary_stream", _methods.WATCH_MODELS, request, check_timeout(timeout))
-        return _watch(call)
+        return watch(self._transport, model_pb2.WatchModelsRequest(name=name), Deadline(check_timeout(timeout)))
+
+    def load_model(
+        self,
+        name: str,
+        version: str = "",
+        *,
+        keep_previous: bool = False,
+        unload_first: bool = False,
+        timeout: float | None = LOAD_SECONDS,
+    ) -> Model:
+        """Load a model of the server's repository, or another version of it; return when it is ready.
+
+        It isn't tried again: after a lost connection, look at `models()`.
+
+        Args:
+            name: its name in the repository.
+            version: "" is the latest.
+            keep_previous: keep the version that was there, to be called as `name@version`.
+            unload_first: unload it first, for want of memory; not with `keep_previous`.
+            timeout: seconds; None: the client's own.
+
+        Raises:
+            NotFound: the repository has none of that name or version.
+            FailedPrecondition: it can't be loaded; what was there serves on.
+            AlreadyExists: that version is loaded.
+            PermissionDenied: the server doesn't let callers manage models.
+        """
+        request = model_pb2.LoadModelRequest(
+            name=name, version=version, keep_previous=keep_previous, unload_first=unload_first
+        )
+        reply = self._transport.once(_methods.LOAD_MODEL, request, self._deadline(timeout).timeout())
+        self._models.clear()
+        return model_of(reply.model)
+
+    def unload_model(self, name: str, version: str = "", *, timeout: float | None = None) -> Model:
+        """Let a model's calls in progress end and give its memory back; "" is all of its versions.
+
+        It isn't tried again. Raises FailedPrecondition for the default model, and where an alias stands for it.
+        """
+        request = model_pb2.UnloadModelRequest(name=name, version=version)
+        reply = self._transport.once(_methods.UNLOAD_MODEL, request, self._deadline(timeout).timeout())
+        self._models.clear()
+        return model_of(reply.model)
+
+    def aliases(self, *, timeout: float | None = None) -> dict[str, str]:
+        """Give what each alias stands for: `name` or `name@version`."""
+        reply = self._transport.call(_methods.LIST_MODELS, model_pb2.ListModelsRequest(), self._deadline(timeout))
+        return aliases_of(reply.aliases)
+
+    def set_alias(self, alias: str, target: str, *, timeout: float | None = None) -> dict[str, str]:
+        """Let `alias` stand for `target`, a model or `name@version`, at once; give all aliases.
+
+        The alias `default` is what calls without a model name mean.
+        """
+        if not target:
+            raise ValueError("target is empty; delete_alias deletes an alias")
+        return self._alias(alias, target, timeout)
+
+    def delete_alias(self, alias: str, *, timeout: float | None = None) -> dict[str, str]:
+        """Delete an alias; give the others. Without `default`, the configured default model is it again."""
+        return self._alias(alias, "", timeout)
 
     def health(self, service: str = "", *, timeout: float | None = None) -> str:
         """Ask grpc.health.v1: "SERVING" or "NOT_SERVING"; "" asks for the whole server. NotFound: no such service."""
@@ -189,6 +302,17 @@ class Client:
             time.sleep(wait.pause())
         raise wait.error()
 
+    def _embedded(self, inputs: Inputs, options: OutputOptions) -> EmbedJob:
+        job = EmbedJob(inputs, options)
+        self._run(job, options)
+        return job
+
+    def _alias(self, alias: str, target: str, timeout: float | None) -> dict[str, str]:
+        request = model_pb2.SetAliasRequest(alias=alias, target=target)
+        reply = self._transport.call(_methods.SET_ALIAS, request, self._deadline(timeout))
+        self._models.clear()
+        return aliases_of(reply.aliases)
+
     def _deadline(self, timeout: float | None) -> Deadline:
         return Deadline(self._transport.settings.timeout if timeout is None else check_timeout(timeout))
 
@@ -197,11 +321,12 @@ class Client:
 
     def _fetch(self, name: str, deadline: Deadline) -> Model:
         reply = self._transport.call(_methods.GET_MODEL, model_pb2.GetModelRequest(name=name), deadline)
-        model = _convert.model_of(reply.model)
+        model = model_of(reply.model)
         self._models.learn(name, model)
         return model
 
-    def _run(self, job: Job[_RequestT, _ReplyT], name: str, deadline: Deadline) -> None:
+    def _run(self, job: Job[_PartT, _RequestT, _ReplyT], options: Mapping[str, Any]) -> None:
+        name, deadline = options.get("model") or "", self._deadline(options.get("timeout"))
         known = self._models.get(name)
         try:
             self._transport.run(job, known or self._fetch(name, deadline), deadline)
@@ -213,13 +338,3 @@ class Client:
             return
         # The limits have changed since they were learned: cut anew.
         self._transport.run(job, fresh, deadline)
-
-
-def _watch(call: Any) -> Generator[Model, None, None]:
-    try:
-        for reply in call:
-            yield _convert.model_of(reply.model)
-    except grpc.RpcError as error:
-        raise error_of_call(error) from error
-    finally:
-        call.cancel()

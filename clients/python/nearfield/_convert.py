@@ -1,45 +1,30 @@
-"""Options to requests and replies to plain values: everything that knows the protobuf types of unary calls."""
+"""Options to request fields and parts of replies to plain values: what the unary calls and the streams share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 import numpy as np
 from google.protobuf.duration_pb2 import Duration
 
 from nearfield._errors import InternalError, invalid
-from nearfield._inputs import Item, items_of
 from nearfield._split import width_of
-from nearfield._types import (
-    Array,
-    EmbedOptions,
-    Inputs,
-    Limits,
-    Metric,
-    Model,
-    ModelState,
-    Quantization,
-    SimilarityOptions,
-    Timings,
-    TokenizedText,
-)
-from nearfield.v1 import embed_pb2, model_pb2, types_pb2
+from nearfield._types import Array, Chunking, Quantization, Timings, TokenizedText
+from nearfield.v1 import embed_pb2, types_pb2
 
 __all__ = [
     "NUMPY_DTYPES",
     "RowForm",
     "check_options",
-    "embed_request",
+    "enum_name",
     "enum_number",
     "matrix",
-    "model_of",
     "option_fields",
     "quantization_of",
     "row_form",
-    "scores_of",
-    "similarity_request",
+    "seconds",
     "timings_of",
     "tokenized_of",
 ]
@@ -58,6 +43,24 @@ _NUMBERS = {name: types_pb2.DType.Value(f"DTYPE_{name.upper()}") for name in NUM
 _Wrapper: TypeAlias = Any  # protobuf's EnumTypeWrapper, whose stubs give it no useful base
 
 
+_ENUMS: dict[str, tuple[_Wrapper, str]] = {
+    "input_type": (types_pb2.InputType, "INPUT_TYPE_"),
+    "source_input_type": (types_pb2.InputType, "INPUT_TYPE_"),
+    "target_input_type": (types_pb2.InputType, "INPUT_TYPE_"),
+    "truncate": (types_pb2.Truncate, "TRUNCATE_"),
+    "output_dtype": (types_pb2.DType, "DTYPE_"),
+    "priority": (types_pb2.Priority, "PRIORITY_"),
+    "metric": (embed_pb2.SimilarityMetric, "SIMILARITY_METRIC_"),
+}
+_DEFAULTS = {"truncate": "end", "output_dtype": "float32"}
+_COUNTS = {
+    "dimensions": "it must be from 1 to Model.dimensions, or None for all",
+    "max_terms": "it must be at least 1, or None for all",
+    "top_n": "it must be at least 1, or None for all",
+    "top_k": "it must be at least 1, or None for all",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class RowForm:
     """The rows that were asked for: their element type, and how many elements where the caller set `dimensions`."""
@@ -66,7 +69,7 @@ class RowForm:
     cols: int | None = None
 
 
-def row_form(options: EmbedOptions) -> RowForm:
+def row_form(options: Mapping[str, Any]) -> RowForm:
     """Give the form of the rows that `options`, checked before, ask for."""
     dtype, dimensions = options.get("output_dtype") or "float32", options.get("dimensions")
     return RowForm(dtype, None if dimensions is None else width_of(dimensions, dtype))
@@ -90,67 +93,53 @@ def enum_number(wrapper: _Wrapper, prefix: str, option: str, value: str | None) 
     return int(wrapper.Value(prefix + value.upper()))
 
 
-def option_fields(options: EmbedOptions) -> dict[str, Any]:
-    """Give the fields that EmbedRequest and EmbedStreamOptions share. Raises ValueError for impossible values."""
-    get = cast("Mapping[str, Any]", options).get
-    return {
-        "model": get("model", ""),
-        "input_type": enum_number(types_pb2.InputType, "INPUT_TYPE_", "input_type", get("input_type")),
-        "prompt_name": get("prompt_name", ""),
-        "truncate": enum_number(types_pb2.Truncate, "TRUNCATE_", "truncate", get("truncate", "end")),
-        "dimensions": _checked_dimensions(get("dimensions")),
-        "normalize": get("normalize"),
-        "output_dtype": enum_number(types_pb2.DType, "DTYPE_", "output_dtype", get("output_dtype", "float32")),
-        "priority": enum_number(types_pb2.Priority, "PRIORITY_", "priority", get("priority")),
-        "special_tokens_as_text": get("special_tokens_as_text", False),
-    }
+def option_fields(options: Mapping[str, Any], kind: type, but: Sequence[str] = ()) -> dict[str, Any]:
+    """Give the fields of a request for `options`, of the TypedDict `kind`; those in `but` and the timeout are left out.
+
+    Raises:
+        TypeError: an unknown option.
+        ValueError: an unknown value.
+        InvalidArgument: a number out of range.
+    """
+    check_options(options, kind)
+    fields: dict[str, Any] = {}
+    for name in kind.__annotations__:
+        if name in {"timeout", *but}:
+            continue
+        value = options.get(name, _DEFAULTS.get(name))
+        if name in _ENUMS:
+            fields[name] = enum_number(*_ENUMS[name], name, value)
+        elif name == "chunking":
+            fields[name] = None if value is None else _chunking(value)
+        elif name == "outputs":
+            fields[name] = _outputs(value)
+        elif value is not None:
+            fields[name] = _checked_count(name, value) if name in _COUNTS else value
+    return fields
 
 
-def _checked_dimensions(dimensions: int | None) -> int | None:
-    if dimensions is not None and dimensions < 1:
-        raise invalid("dimensions", f"{dimensions}; it must be from 1 to Model.dimensions, or None for all")
-    return dimensions
+def _checked_count(name: str, value: int) -> int:
+    if value < 1:
+        raise invalid(name, f"{value}; {_COUNTS[name]}")
+    return value
 
 
-def embed_request(fields: Mapping[str, Any], items: Iterable[Item]) -> embed_pb2.EmbedRequest:
-    """Make a request of `option_fields` and inputs."""
-    return embed_pb2.EmbedRequest(inputs=[item.message() for item in items], **fields)
-
-
-def similarity_request(
-    sources: Inputs, targets: Inputs | None, options: SimilarityOptions
-) -> embed_pb2.SimilarityRequest:
-    """Make a request. Raises InvalidArgument, TypeError, or ValueError for impossible options."""
-    check_options(options, SimilarityOptions)
-    get = cast("Mapping[str, Any]", options).get
-    rows = items_of([sources] if isinstance(sources, str) else sources, "sources")
-    columns = [] if targets is None else items_of([targets] if isinstance(targets, str) else targets, "targets")
-    if targets is not None and not columns:
-        raise invalid("targets", "none; leave it out to compare the sources among themselves")
-    kinds = [
-        enum_number(types_pb2.InputType, "INPUT_TYPE_", name, get(name))
-        for name in ("source_input_type", "target_input_type")
-    ]
-    fields: dict[str, Any] = {
-        "model": get("model", ""),
-        "metric": enum_number(embed_pb2.SimilarityMetric, "SIMILARITY_METRIC_", "metric", get("metric")),
-        "source_input_type": kinds[0],
-        "target_input_type": kinds[1],
-        "truncate": enum_number(types_pb2.Truncate, "TRUNCATE_", "truncate", get("truncate", "end")),
-        "dimensions": _checked_dimensions(get("dimensions")),
-        "priority": enum_number(types_pb2.Priority, "PRIORITY_", "priority", get("priority")),
-    }
-    return embed_pb2.SimilarityRequest(
-        sources=[item.message() for item in rows], targets=[item.message() for item in columns], **fields
+def _chunking(value: Chunking) -> types_pb2.Chunking:
+    if not isinstance(value, Chunking):
+        raise TypeError(f"chunking is a {type(value).__name__}; give a nearfield.Chunking")
+    for name in ("max_tokens", "overlap_tokens"):
+        if getattr(value, name) < 0:
+            raise invalid(f"chunking.{name}", f"{getattr(value, name)}; it must be 0 or more")
+    pooling = enum_number(types_pb2.ChunkPooling, "CHUNK_POOLING_", "chunking.pooling", value.pooling)
+    return types_pb2.Chunking(
+        max_tokens=value.max_tokens, overlap_tokens=value.overlap_tokens, pooling=cast("Any", pooling)
     )
 
 
-def scores_of(request: embed_pb2.SimilarityRequest, reply: embed_pb2.SimilarityResponse) -> Array:
-    """Give the scores, [sources, targets], writable. Raises InternalError when the reply doesn't fit the request."""
-    scores = matrix(reply.scores, len(request.sources), RowForm())
-    if scores.shape[1] != len(request.targets or request.sources):
-        raise InternalError(f"the reply has {scores.shape[1]} columns, which doesn't fit the request")
-    return scores.copy()
+def _outputs(value: Sequence[str] | None) -> list[int]:
+    if isinstance(value, str):
+        raise TypeError(f"outputs is a str; give a tuple, such as ({value!r},)")
+    return [enum_number(types_pb2.OutputKind, "OUTPUT_KIND_", "outputs", one) for one in value or ()]
 
 
 def matrix(message: types_pb2.Matrix, rows: int, form: RowForm) -> Array:
@@ -167,20 +156,25 @@ def matrix(message: types_pb2.Matrix, rows: int, form: RowForm) -> Array:
     return np.frombuffer(message.data, dtype).reshape(rows, message.cols)
 
 
-def quantization_of(reply: embed_pb2.EmbedResponse) -> Quantization | None:
+class _Timed(Protocol):
+    @property
+    def timings(self) -> embed_pb2.Timings: ...
+
+
+def quantization_of(reply: embed_pb2.EmbedResponse | embed_pb2.EmbedMultiResponse) -> Quantization | None:
     """Give the scale of integer vectors; None for all others."""
     if not reply.HasField("quantization"):
         return None
     return Quantization(scale=reply.quantization.scale, zero_point=reply.quantization.zero_point)
 
 
-def timings_of(replies: Sequence[embed_pb2.EmbedResponse]) -> Timings:
+def timings_of(replies: Sequence[_Timed]) -> Timings:
     """Sum the time spent in the server over `replies`."""
     return Timings(
-        tokenize_seconds=sum(_seconds(reply.timings.tokenize) for reply in replies),
-        queue_seconds=sum(_seconds(reply.timings.queue) for reply in replies),
-        compute_seconds=sum(_seconds(reply.timings.compute) for reply in replies),
-        total_seconds=sum(_seconds(reply.timings.total) for reply in replies),
+        tokenize_seconds=sum(seconds(reply.timings.tokenize) for reply in replies),
+        queue_seconds=sum(seconds(reply.timings.queue) for reply in replies),
+        compute_seconds=sum(seconds(reply.timings.compute) for reply in replies),
+        total_seconds=sum(seconds(reply.timings.total) for reply in replies),
     )
 
 
@@ -191,55 +185,14 @@ def tokenized_of(message: embed_pb2.TokenizedText) -> TokenizedText:
     )
 
 
-def model_of(message: model_pb2.Model) -> Model:
-    """Give a model as plain values; enum numbers unknown here become "unspecified"."""
-    similarity = _name(embed_pb2.SimilarityMetric, "SIMILARITY_METRIC_", message.similarity)
-    return Model(
-        name=message.name,
-        version=message.version,
-        is_default=message.is_default,
-        state=cast("ModelState", _name(model_pb2.ModelState, "MODEL_STATE_", message.state)),
-        state_message=message.state_message,
-        dimensions=message.dimensions,
-        max_tokens=message.max_tokens,
-        vocab_size=message.vocab_size,
-        pooling=_name(model_pb2.Pooling, "POOLING_", message.pooling),
-        normalize=message.normalize,
-        similarity=None if similarity == "unspecified" else cast("Metric", similarity),
-        prompts=dict(message.prompts),
-        default_prompt_name=message.default_prompt_name,
-        precision=message.precision,
-        execution_provider=message.execution_provider,
-        quantization_range=message.quantization_range,
-        limits=_limits_of(message.limits),
-        source=message.source,
-        license=message.license,
-        sha256=message.sha256,
-        workers=message.workers,
-        batch_token_budget=message.batch_token_budget,
-        load_seconds=_seconds(message.load_time),
-        state_changed_at_seconds=message.state_changed_at.seconds + message.state_changed_at.nanos / 1e9,
-        raw_vectors_available=message.raw_vectors_available,
-    )
-
-
-def _limits_of(message: model_pb2.Limits) -> Limits:
-    return Limits(
-        max_inputs=message.max_inputs,
-        max_text_bytes=message.max_text_bytes,
-        max_request_bytes=message.max_request_bytes,
-        max_response_bytes=message.max_response_bytes,
-        stream_window_inputs=message.stream_window_inputs,
-        max_request_tokens=message.max_request_tokens,
-    )
-
-
-def _name(wrapper: _Wrapper, prefix: str, number: int) -> str:
+def enum_name(wrapper: _Wrapper, prefix: str, number: int) -> str:
+    """Give the name of an enum's number; "unspecified" for one that this client doesn't know."""
     try:
         return str(wrapper.Name(number)).removeprefix(prefix).lower()
     except ValueError:
         return "unspecified"
 
 
-def _seconds(duration: Duration) -> float:
+def seconds(duration: Duration) -> float:
+    """Give a duration in seconds."""
     return duration.seconds + duration.nanos / 1e9

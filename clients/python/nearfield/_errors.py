@@ -25,9 +25,9 @@ ValueError, as everywhere in Python. What is wrong with one *input* is InvalidAr
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import grpc
 from google.protobuf.message import Message
@@ -46,6 +46,7 @@ __all__ = [
     "NotFound",
     "OutOfRange",
     "PermissionDenied",
+    "Places",
     "ResourceExhausted",
     "Unauthenticated",
     "Unavailable",
@@ -133,19 +134,19 @@ class OutOfRange(NearfieldError):
 
 
 class NotFound(NearfieldError):
-    """No model of that name."""
+    """No model, version or service of that name."""
 
     code: ClassVar[grpc.StatusCode] = grpc.StatusCode.NOT_FOUND
 
 
 class AlreadyExists(NearfieldError):
-    """There is one of that name."""
+    """There is one of that name, such as a version that is loaded already."""
 
     code: ClassVar[grpc.StatusCode] = grpc.StatusCode.ALREADY_EXISTS
 
 
 class FailedPrecondition(NearfieldError):
-    """Not in the present state."""
+    """Not in the present state: a model that can't be loaded, or that is needed and can't be unloaded."""
 
     code: ClassVar[grpc.StatusCode] = grpc.StatusCode.FAILED_PRECONDITION
 
@@ -181,7 +182,7 @@ class Unauthenticated(NearfieldError):
 
 
 class PermissionDenied(NearfieldError):
-    """Known, but not allowed."""
+    """Known, but not allowed, such as managing models where the server doesn't let callers."""
 
     code: ClassVar[grpc.StatusCode] = grpc.StatusCode.PERMISSION_DENIED
 
@@ -217,7 +218,11 @@ class UnknownError(NearfieldError):
 
 
 _CLASSES: dict[grpc.StatusCode, type[NearfieldError]] = {one.code: one for one in NearfieldError.__subclasses__()}
-_INDEXED = re.compile(r"\b(inputs|texts|sequences)\[(\d+)\]")
+_LISTS = ("inputs", "texts", "sequences", "documents", "sources", "targets")
+_INDEXED = re.compile(rf"\b({'|'.join(_LISTS)})\[(\d+)\]")
+
+Places: TypeAlias = Mapping[str, tuple[str, Sequence[int]]]
+"""By a list's name in the request: its name in the caller's arguments ("": the same), and where its elements were."""
 
 
 def class_of(code: grpc.StatusCode) -> type[NearfieldError]:
@@ -233,27 +238,39 @@ def invalid(field_path: str, description: str) -> InvalidArgument:
     )
 
 
-def remapped(error: NearfieldError, positions: Sequence[int]) -> NearfieldError:
+def remapped(error: NearfieldError, positions: Sequence[int] | Places) -> NearfieldError:
     """Give `error` of a part of a call with the caller's own indexes: `positions[i]` is where the part's input i was.
 
     Indexes are changed in the message, the violations and the metadata; `details` stay as the server sent them.
     """
+    places = positions if isinstance(positions, Mapping) else dict.fromkeys(_LISTS, ("", positions))
     renumber: Callable[[str], str] = lambda text: _INDEXED.sub(  # noqa: E731 - one line, used twice
-        lambda found: f"{found[1]}[{_position(positions, int(found[2]))}]", text
+        lambda found: _placed(places, found[1], int(found[2])), text
     )
+    violations = tuple((renumber(path), text) for path, text in error.field_violations)
     metadata = dict(error.metadata)
     if metadata.get("index", "").isdecimal():
-        metadata["index"] = str(_position(positions, int(metadata["index"])))
+        metadata["index"] = _index_of(error, places, int(metadata["index"]))
     facts = ErrorFacts(
         details=error.details,
         reason=error.reason,
         metadata=metadata,
         retry_delay=error.retry_delay,
-        field_violations=tuple((renumber(path), text) for path, text in error.field_violations),
+        field_violations=violations,
         request_id=error.request_id,
     )
     return type(error)(renumber(error.message), facts)
 
 
-def _position(positions: Sequence[int], index: int) -> int:
-    return positions[index] if index < len(positions) else index
+def _placed(places: Places, name: str, index: int) -> str:
+    if name not in places:
+        return f"{name}[{index}]"
+    renamed, positions = places[name]
+    return f"{renamed or name}[{positions[index] if index < len(positions) else index}]"
+
+
+def _index_of(error: NearfieldError, places: Places, index: int) -> str:
+    """Give the caller's index, of the list that the first violation names."""
+    named = _INDEXED.search(error.field_violations[0][0]) if error.field_violations else None
+    name = named[1] if named else next(iter(places))
+    return _placed(places, name, index).rpartition("[")[2].rstrip("]")

@@ -14,14 +14,21 @@ from nearfield._errors import InternalError
 from nearfield.v1 import embed_pb2, model_pb2
 
 __all__ = [
+    "CLASSIFY",
     "DETOKENIZE",
     "EMBED",
+    "EMBED_MULTI",
+    "EMBED_SPARSE",
     "EMBED_STREAM",
     "GET_MODEL",
     "HEALTH_CHECK",
     "LIST_MODELS",
+    "LOAD_MODEL",
+    "RERANK",
+    "SET_ALIAS",
     "SIMILARITY",
     "TOKENIZE",
+    "UNLOAD_MODEL",
     "WATCH_MODELS",
     "Method",
     "decode_health",
@@ -79,6 +86,16 @@ EMBED_STREAM = Method(
     embed_pb2.EmbedStreamRequest.SerializeToString,
     embed_pb2.EmbedStreamResponse.FromString,
 )
+EMBED_SPARSE = Method(
+    f"{_EMBED}/EmbedSparse", embed_pb2.EmbedSparseRequest.SerializeToString, embed_pb2.EmbedSparseResponse.FromString
+)
+EMBED_MULTI = Method(
+    f"{_EMBED}/EmbedMulti", embed_pb2.EmbedMultiRequest.SerializeToString, embed_pb2.EmbedMultiResponse.FromString
+)
+RERANK = Method(f"{_EMBED}/Rerank", embed_pb2.RerankRequest.SerializeToString, embed_pb2.RerankResponse.FromString)
+CLASSIFY = Method(
+    f"{_EMBED}/Classify", embed_pb2.ClassifyRequest.SerializeToString, embed_pb2.ClassifyResponse.FromString
+)
 SIMILARITY = Method(
     f"{_EMBED}/Similarity",
     embed_pb2.SimilarityRequest.SerializeToString,
@@ -104,5 +121,14 @@ WATCH_MODELS = Method(
     f"{_MODEL}/WatchModels",
     model_pb2.WatchModelsRequest.SerializeToString,
     model_pb2.WatchModelsResponse.FromString,
+)
+LOAD_MODEL = Method(
+    f"{_MODEL}/LoadModel", model_pb2.LoadModelRequest.SerializeToString, model_pb2.LoadModelResponse.FromString
+)
+UNLOAD_MODEL = Method(
+    f"{_MODEL}/UnloadModel", model_pb2.UnloadModelRequest.SerializeToString, model_pb2.UnloadModelResponse.FromString
+)
+SET_ALIAS = Method(
+    f"{_MODEL}/SetAlias", model_pb2.SetAliasRequest.SerializeToString, model_pb2.SetAliasResponse.FromString
 )
 HEALTH_CHECK = Method("/grpc.health.v1.Health/Check", encode_health, decode_health)

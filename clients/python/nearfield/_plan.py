@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from nearfield import _convert
+from nearfield._convert_vectors import embed_form
+from nearfield._embed_jobs import embed_size
+from nearfield._model import Model
+from nearfield._options import StreamOptions
 from nearfield._retry import RetryPolicy
-from nearfield._split import embed_budget, stream_budget
+from nearfield._split import model_budget, stream_budget
 from nearfield._stream import StreamState
-from nearfield._types import Model, StreamOptions
 from nearfield.v1 import embed_pb2
 
 __all__ = ["StreamPlan"]
@@ -22,21 +25,19 @@ class StreamPlan:
 
     def __init__(self, options: StreamOptions) -> None:
         """Raises TypeError, ValueError or InvalidArgument for options that are wrong whatever the model."""
-        _convert.check_options(options, StreamOptions)
+        fields = _convert.option_fields(options, StreamOptions, but=("batch_size", "window", "ordered"))
         self._batch_size = _at_least_one("batch_size", options.get("batch_size"))
         self._window = _at_least_one("window", options.get("window"))
         self.model_name = options.get("model", "")
         self.ordered = options.get("ordered", False)
         self._options = options
-        self.hello = embed_pb2.EmbedStreamRequest(
-            options=embed_pb2.EmbedStreamOptions(ordered=self.ordered, **_convert.option_fields(options))
-        )
+        self.hello = embed_pb2.EmbedStreamRequest(options=embed_pb2.EmbedStreamOptions(ordered=self.ordered, **fields))
         """First message of every connection: options and no inputs, which gets no reply."""
 
     def start(self, model: Model, retry: RetryPolicy) -> StreamState:
         """Begin within `model`'s limits."""
-        form = _convert.row_form(self._options)
-        whole = embed_budget(model, self._options.get("dimensions"), form.output_dtype)
+        form = embed_form(self._options)
+        whole = model_budget(model, embed_size(model, form, self._options.get("dimensions")), form.chunking)
         budget = stream_budget(whole, min(self._batch_size or _BATCH_SIZE, self._window or _LARGEST_WINDOW_INPUTS))
         published = min(model.limits.stream_window_inputs or _WINDOW_INPUTS, _LARGEST_WINDOW_INPUTS)
         # Two messages at least, so that one is on its way while the other is worked on.

@@ -6,12 +6,26 @@ An input that is too large by itself gets a request of its own: the server says 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nearfield._inputs import Item
-from nearfield._types import Limits, Model
+from nearfield._model import Limits, Model
+from nearfield._types import Chunking
 
-__all__ = ["Budget", "Fill", "embed_budget", "plain_budget", "split", "stream_budget", "width_of"]
+__all__ = [
+    "Budget",
+    "Fill",
+    "ReplySize",
+    "dense_size",
+    "model_budget",
+    "multi_size",
+    "plain_budget",
+    "scoring_budget",
+    "sparse_size",
+    "split",
+    "stream_budget",
+    "width_of",
+]
 
 _UNBOUNDED = 2**31 - 1
 # Options, model names, timings: what a message holds beside its inputs or rows.
@@ -23,21 +37,51 @@ _SPECIAL_TOKENS = 8
 # A token in a reply of Tokenize: its id, start, end and spelling; the last is paid for once more by the text's bytes.
 _TOKENIZED_BYTES_PER_BYTE = 24
 _STREAM_MESSAGE_BYTES = 16_384
+# A weight of a sparse vector: its id and value, and its term with what protobuf puts around that.
+_WEIGHT_BYTES = 8
+_TERM_BYTES = 32
+_TOKEN_ID_BYTES = 4
+# Chunks end at sentence borders: they may be far shorter than the longest allowed, and begin with an overlap.
+_CHUNKS_PER_FULL_ONE = 4
+_CHUNK_BYTES = 24
+_OVERLAP_FACTOR = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplySize:
+    """Bytes of a reply: those of each input, and those of each of its tokens."""
+
+    per_input: float = 0.0
+    per_token: float = 0.0
+
+    def __add__(self, other: ReplySize) -> ReplySize:
+        """Give the size of a reply that has both."""
+        return ReplySize(per_input=self.per_input + other.per_input, per_token=self.per_token + other.per_token)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What one request may hold. `prompt_tokens` are added to each input, at most `tokens_per_input` count."""
+    """What one request may hold, and its reply.
+
+    `prompt_tokens` are added to each input, at most `tokens_per_input` count, `token_factor` times.
+    """
 
     inputs: int = _UNBOUNDED
     size_bytes: int = _UNBOUNDED
     tokens: int = _UNBOUNDED
     prompt_tokens: int = 0
     tokens_per_input: int = _UNBOUNDED
+    token_factor: int = 1
+    reply_bytes: float = _UNBOUNDED
+    reply: ReplySize = ReplySize()
 
     def tokens_of(self, item: Item) -> int:
         """Bound the tokens of `item` from above."""
-        return min(item.most_tokens + self.prompt_tokens, self.tokens_per_input)
+        return self.token_factor * min(item.most_tokens + self.prompt_tokens, self.tokens_per_input)
+
+    def reply_bytes_of(self, item: Item) -> float:
+        """Bound the bytes of the reply's part for `item` from above."""
+        return self.reply.per_input + self.reply.per_token * self.tokens_of(item)
 
 
 @dataclass(slots=True)
@@ -48,6 +92,7 @@ class Fill:
     inputs: int = 0
     size_bytes: int = 0
     tokens: int = 0
+    reply_bytes: float = 0.0
 
     def takes(self, item: Item) -> bool:
         """Tell whether `item` still fits; the first always does."""
@@ -55,6 +100,7 @@ class Fill:
             self.inputs < self.budget.inputs
             and self.size_bytes + item.size_bytes <= self.budget.size_bytes
             and self.tokens + self.budget.tokens_of(item) <= self.budget.tokens
+            and self.reply_bytes + self.budget.reply_bytes_of(item) <= self.budget.reply_bytes
         )
 
     def add(self, item: Item) -> None:
@@ -62,6 +108,7 @@ class Fill:
         self.inputs += 1
         self.size_bytes += item.size_bytes
         self.tokens += self.budget.tokens_of(item)
+        self.reply_bytes += self.budget.reply_bytes_of(item)
 
 
 def split(items: Sequence[Item], budget: Budget) -> Iterator[range]:
@@ -81,29 +128,64 @@ def width_of(dimensions: int, output_dtype: str) -> int:
     return (dimensions + 7) // 8 if output_dtype in _PACKED else dimensions
 
 
-def embed_budget(model: Model, dimensions: int | None, output_dtype: str) -> Budget:
-    """Bound one Embed request by the limits for inputs, bytes, tokens and the reply's bytes."""
+def dense_size(model: Model, dimensions: int | None, output_dtype: str) -> ReplySize:
+    """Bound a vector per input."""
+    width = width_of(dimensions or model.dimensions, output_dtype)
+    return ReplySize(per_input=width * _ELEMENT_BYTES.get(output_dtype, 1) + 16)
+
+
+def sparse_size(model: Model, max_terms: int | None = None, *, return_terms: bool = False) -> ReplySize:
+    """Bound a row of weights per input: as many as the vocabulary has, or as were asked for."""
+    weights = min(max_terms or _UNBOUNDED, model.vocab_size)
+    return ReplySize(per_input=weights * (_WEIGHT_BYTES + _TERM_BYTES * return_terms) + 16)
+
+
+def multi_size(model: Model, dimensions: int | None, output_dtype: str) -> ReplySize:
+    """Bound a vector per token."""
+    width = width_of(dimensions or model.dimensions, output_dtype)
+    return ReplySize(per_input=16, per_token=width * _ELEMENT_BYTES.get(output_dtype, 1) + _TOKEN_ID_BYTES)
+
+
+def model_budget(model: Model, size: ReplySize, chunking: Chunking | None = None) -> Budget:
+    """Bound one request for something of `size` by the limits for inputs, bytes, tokens and the reply's bytes."""
     limits = model.limits
-    row_bytes = width_of(dimensions or model.dimensions, output_dtype) * _ELEMENT_BYTES.get(output_dtype, 1) + 16
-    rows = max(1, (_or_unbounded(limits.max_response_bytes) - _ENVELOPE_BYTES) // row_bytes)
     longest_prompt = max(map(_utf8_bytes, model.prompts.values()), default=0)
+    tokens_per_input, factor = _or_unbounded(model.max_tokens), 1
+    if chunking is not None:
+        longest = chunking.max_tokens or tokens_per_input
+        per_chunk = _CHUNKS_PER_FULL_ONE * (size.per_input + _CHUNK_BYTES) / longest
+        size = ReplySize(per_input=size.per_input + _CHUNK_BYTES, per_token=per_chunk)
+        tokens_per_input, factor = _UNBOUNDED, _OVERLAP_FACTOR
     return Budget(
-        inputs=min(_or_unbounded(limits.max_inputs), rows),
+        inputs=_or_unbounded(limits.max_inputs),
         size_bytes=_or_unbounded(limits.max_request_bytes) - _ENVELOPE_BYTES,
         tokens=_or_unbounded(limits.max_request_tokens),
         prompt_tokens=longest_prompt + _SPECIAL_TOKENS,
-        tokens_per_input=_or_unbounded(model.max_tokens),
+        tokens_per_input=tokens_per_input,
+        token_factor=factor,
+        reply_bytes=_or_unbounded(limits.max_response_bytes) - _ENVELOPE_BYTES,
+        reply=size,
     )
 
 
 def stream_budget(whole: Budget, batch_size: int) -> Budget:
     """Bound one message of a stream: `batch_size` inputs, fewer when they are long, so that replies keep flowing."""
-    return Budget(
-        inputs=min(whole.inputs, batch_size),
-        size_bytes=min(whole.size_bytes, _STREAM_MESSAGE_BYTES),
-        tokens=whole.tokens,
-        prompt_tokens=whole.prompt_tokens,
-        tokens_per_input=whole.tokens_per_input,
+    inputs, size_bytes = min(whole.inputs, batch_size), min(whole.size_bytes, _STREAM_MESSAGE_BYTES)
+    return replace(whole, inputs=inputs, size_bytes=size_bytes)
+
+
+def scoring_budget(model: Model, beside: Item | None, reply_bytes: float, *, runs: int = 1) -> Budget:
+    """Bound one request whose reply has `reply_bytes` of each input: scores, each of a run through the model.
+
+    `beside` goes along with every input, such as a query; `runs` is how often an input runs, such as once per label.
+    """
+    whole = model_budget(model, ReplySize(per_input=reply_bytes + 16))
+    shared_bytes, shared_tokens = (beside.size_bytes, beside.most_tokens) if beside is not None else (0, 0)
+    return replace(
+        whole,
+        size_bytes=whole.size_bytes - shared_bytes,
+        prompt_tokens=whole.prompt_tokens + shared_tokens,
+        token_factor=runs,
     )
 
 

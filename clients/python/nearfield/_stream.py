@@ -14,11 +14,11 @@ Rules:
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import grpc
 
-from nearfield import _convert
+from nearfield._convert_vectors import EmbedForm, embedded_of
 from nearfield._errors import Aborted, DeadlineExceeded, InternalError, InvalidArgument, NearfieldError, remapped
 from nearfield._inputs import Item, make_item
 from nearfield._retry import RetryPolicy, is_retryable, next_delay
@@ -61,10 +61,8 @@ class _Message:
 class StreamState:
     """Not safe for threads: the caller holds a lock. `now` is monotonic seconds, `draw` random in [0, 1)."""
 
-    def __init__(
-        self, budget: Budget, retry: RetryPolicy, *, window: int, ordered: bool, form: _convert.RowForm
-    ) -> None:
-        """Hold at most `window` inputs, packed by `budget`; rows have to be of `form`."""
+    def __init__(self, budget: Budget, retry: RetryPolicy, *, window: int, ordered: bool, form: EmbedForm) -> None:
+        """Hold at most `window` inputs, packed by `budget`; replies have to be of `form`."""
         self._budget = budget
         self._form = form
         self._came_from: tuple[str, int] | None = None
@@ -123,7 +121,8 @@ class StreamState:
         """Take the next input. One that no server could take gets its error at once."""
         position, self._added = self._added, self._added + 1
         try:
-            item = make_item(value, f"inputs[{position}]")
+            # Read here, where a file that is gone fails its own input only, not in the thread that sends.
+            item = make_item(value, f"inputs[{position}]").loaded(f"inputs[{position}]")
         except InvalidArgument as error:
             self._ready[position] = StreamResult(index=position, error=error)
             return
@@ -201,19 +200,26 @@ class StreamState:
         self._ids += 1
         return str(self._ids)
 
-    def _succeed(self, message: _Message, result: embed_pb2.EmbedResponse) -> None:
-        rows = _convert.matrix(result.embeddings, len(message.items), self._form).copy()
-        if not len(result.token_counts) == len(result.truncated) == len(rows):
-            raise InternalError(f"the reply doesn't fit the message of {len(rows)} inputs")
-        came_from = (result.model, result.embeddings.cols)
-        if self._came_from not in {None, came_from}:
+    def _succeed(self, message: _Message, reply: embed_pb2.EmbedResponse) -> None:
+        result, form = embedded_of(reply, len(message.items), self._form), self._form
+        if self._came_from not in {None, result.source}:
             # After a reconnect, for instance. Vectors of two models in one result would be worth nothing.
             raise Aborted("the model was exchanged while the stream ran: send again what has no result yet")
-        self._came_from = came_from
-        for row, position in enumerate(message.positions):
-            count, cut = result.token_counts[row], result.truncated[row]
-            outcome = StreamResult(index=position, embedding=rows[row], token_count=count, truncated=cut)
-            self._resolve(outcome, message.items[row])
+        self._came_from = result.source
+        rows = result.rows.copy()
+        for index, position in enumerate(message.positions):
+            part = result.rows_of(index, per_chunk=form.is_per_chunk)
+            embedding = rows[part] if form.is_per_chunk else rows[index]
+            outcome = StreamResult(
+                index=position,
+                embedding=embedding if form.dense else None,
+                token_count=int(result.token_counts[part].sum()),
+                truncated=bool(result.truncated[part].any()),
+                sparse=result.sparse.one(index) if result.sparse is not None else None,
+                multi=result.multi.one(index) if result.multi is not None else None,
+                chunks=tuple(replace(one, input_index=position) for one in result.chunks if one.input_index == index),
+            )
+            self._resolve(outcome, message.items[index])
 
     def _fail(self, message: _Message, error: NearfieldError, now: float, draw: float) -> None:
         message.attempts += 1

@@ -20,11 +20,12 @@ import grpc
 from nearfield._deadline import Deadline
 from nearfield._errors import DeadlineExceeded, NearfieldError, Unavailable
 from nearfield._methods import EMBED_STREAM
+from nearfield._model import Model
 from nearfield._plan import StreamPlan
 from nearfield._status import error_of_call
 from nearfield._stream import StreamState
 from nearfield._transport import Transport
-from nearfield._types import Model, StreamResult
+from nearfield._types import StreamResult
 from nearfield.v1 import embed_pb2
 
 __all__ = ["SyncStream"]

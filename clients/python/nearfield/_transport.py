@@ -12,12 +12,12 @@ import grpc
 
 from nearfield._channel import Settings
 from nearfield._deadline import Deadline
-from nearfield._errors import Cancelled, NearfieldError, remapped
+from nearfield._errors import Cancelled, NearfieldError
 from nearfield._jobs import Job
 from nearfield._methods import Method
+from nearfield._model import Model
 from nearfield._retry import next_delay
 from nearfield._status import error_of_call
-from nearfield._types import Model
 
 __all__ = ["CLOSED", "PARTS_IN_FLIGHT", "Transport"]
 
@@ -25,6 +25,7 @@ PARTS_IN_FLIGHT = 4
 """Requests of one call that are under way at once."""
 CLOSED = "the client was closed"
 
+PartT = TypeVar("PartT")
 RequestT = TypeVar("RequestT")
 ReplyT = TypeVar("ReplyT")
 
@@ -135,7 +136,7 @@ class Transport:
         """Start a streaming call (`kind` as grpc.Channel names it); gives gRPC's call, which raises grpc.RpcError."""
         return self._callable(kind, method)(request, timeout=timeout, metadata=self.settings.metadata)
 
-    def run(self, job: Job[RequestT, ReplyT], model: Model, deadline: Deadline) -> None:
+    def run(self, job: Job[PartT, RequestT, ReplyT], model: Model, deadline: Deadline) -> None:
         """Ask for all parts of `job`, a few at a time. Raises the first NearfieldError with the caller's indexes."""
         parts = job.parts(model)
         if len(parts) == 1:
@@ -160,11 +161,13 @@ class Transport:
             finally:
                 self._groups.discard(group)
 
-    def _run_part(self, job: Job[RequestT, ReplyT], part: range, deadline: Deadline, group: _Group | None) -> None:
+    def _run_part(
+        self, job: Job[PartT, RequestT, ReplyT], part: PartT, deadline: Deadline, group: _Group | None
+    ) -> None:
         try:
             reply = self.call(job.method, job.request(part), deadline, group)
         except NearfieldError as error:
-            raise remapped(error, part) from error.__cause__
+            raise job.located(part, error) from error.__cause__
         job.accept(part, reply)
 
     def _callable(self, kind: str, method: Method[Any, Any]) -> Any:
@@ -176,6 +179,6 @@ class Transport:
         return found
 
 
-def _next(line: Iterator[range], lock: threading.Lock) -> range | None:
+def _next(line: Iterator[PartT], lock: threading.Lock) -> PartT | None:
     with lock:
         return next(line, None)

@@ -5,119 +5,63 @@ None of them shows a protobuf type, so that the generated stubs can change witho
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from nearfield._errors import NearfieldError
+from nearfield._image import Image, ImageLike
+from nearfield._vectors import MultiVectors, SparseVectors
 
 __all__ = [
     "Array",
-    "EmbedOptions",
+    "Chunk",
+    "ChunkPooling",
+    "Chunking",
     "EmbedResult",
-    "InputType",
+    "EmbeddedChunks",
+    "EmbeddedOutputs",
     "Inputs",
-    "Limits",
-    "Metric",
-    "Model",
-    "ModelState",
-    "OutputDType",
+    "LabelScore",
+    "OneInput",
+    "OutputKind",
     "Pem",
-    "Priority",
     "Quantization",
-    "SimilarityOptions",
-    "StreamOptions",
+    "RankedDocument",
     "StreamResult",
-    "TextOrTokens",
     "Timings",
     "Tls",
-    "TokenizeOptions",
     "TokenizedText",
-    "Truncate",
 ]
 
 Array: TypeAlias = npt.NDArray[Any]
-TextOrTokens: TypeAlias = str | Sequence[int] | npt.NDArray[np.integer[Any]]
-"""One input: a text, or vocabulary ids (special tokens included, no prompt)."""
+OneInput: TypeAlias = str | Sequence[int] | npt.NDArray[np.integer[Any]] | Image | ImageLike
+"""One input: a text, vocabulary ids (special tokens included, no prompt), or an image."""
+Inputs: TypeAlias = str | Image | ImageLike | Iterable[OneInput]
 
-InputType: TypeAlias = Literal["query", "document", "classification", "clustering"]
-Truncate: TypeAlias = Literal["end", "start", "none"]
-OutputDType: TypeAlias = Literal["float32", "float16", "int8", "uint8", "binary", "ubinary"]
-Priority: TypeAlias = Literal["interactive", "bulk"]
-Metric: TypeAlias = Literal["cosine", "dot", "euclidean"]
+OutputKind: TypeAlias = Literal["dense", "sparse", "multi"]
+ChunkPooling: TypeAlias = Literal["none", "mean"]
 Pem: TypeAlias = bytes | str | PathLike[str] | None
 """Bytes in PEM, or the path of a file that holds them."""
-ModelState: TypeAlias = Literal["unspecified", "loading", "ready", "degraded", "failed", "unloading"]
 
 
-class EmbedOptions(TypedDict, total=False):
-    """How to embed. Every key may be left out.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunking:
+    """How texts over the limit are divided: at sentence borders where there is one, else at words.
 
-    Keys:
-        model: name of a served model; "" is the server's default model.
-        input_type: what the texts are for; selects the model's prompt of that name.
-        prompt_name: one of `Model.prompts`; wins over `input_type`.
-        truncate: what happens over `Model.max_tokens`; "end" is the default, "none" fails with InvalidArgument.
-        dimensions: width to cut vectors to, 1 to `Model.dimensions`; None keeps all.
-        normalize: unit L2 length; None does as the model's own pipeline does.
-        output_dtype: element type of the vectors; "float32" is the default. "binary" and "ubinary" pack 8 to a byte.
-        priority: which queue to wait in; None is "interactive" for calls and "bulk" for streams.
-        special_tokens_as_text: take a typed "[SEP]" as plain text. Set it for untrusted texts.
-        timeout: seconds for the whole call, retries and parts included; None is the client's own default.
+    Attributes:
+        max_tokens: longest chunk, special tokens and prompt included; 0: `Model.max_tokens`.
+        overlap_tokens: tokens at the end of a chunk that the next begins with again; at most half of the chunk.
+        pooling: "none" gives a vector per chunk; "mean" one per input, weighted by the chunks' tokens.
     """
 
-    model: str
-    input_type: InputType | None
-    prompt_name: str
-    truncate: Truncate
-    dimensions: int | None
-    normalize: bool | None
-    output_dtype: OutputDType
-    priority: Priority | None
-    special_tokens_as_text: bool
-    timeout: float | None
-
-
-class StreamOptions(EmbedOptions, total=False):
-    """How to embed a stream. `timeout` holds for the whole stream; left out or None, there is no deadline.
-
-    Keys:
-        ordered: results in the order of the inputs; a slow one then holds back those behind it.
-        batch_size: most inputs in one message, 1 to `Limits.max_inputs`; None is 32.
-        window: most inputs that are pulled from the iterable and whose results aren't taken yet; None is
-            `Limits.stream_window_inputs`, and at least two messages.
-    """
-
-    ordered: bool
-    batch_size: int | None
-    window: int | None
-
-
-class SimilarityOptions(TypedDict, total=False):
-    """How to compare. Keys as in `EmbedOptions`; `source_input_type` and `target_input_type` go to the two sides."""
-
-    model: str
-    metric: Metric | None
-    source_input_type: InputType | None
-    target_input_type: InputType | None
-    truncate: Truncate
-    dimensions: int | None
-    priority: Priority | None
-    timeout: float | None
-
-
-class TokenizeOptions(TypedDict, total=False):
-    """How to tokenize. Keys as in `EmbedOptions`; `add_special_tokens` is True when left out."""
-
-    model: str
-    prompt_name: str
-    add_special_tokens: bool
-    special_tokens_as_text: bool
-    timeout: float | None
+    max_tokens: int = 0
+    overlap_tokens: int = 0
+    pooling: ChunkPooling = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,18 +99,78 @@ class Quantization:
     zero_point: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """One part of an input: where it starts and ends (exclusive) in the text, in code points, and its tokens."""
+
+    input_index: int
+    start: int
+    end: int
+    token_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EmbeddedChunks:
+    """Vectors of divided texts; `numpy.asarray` of it gives the vectors.
+
+    Attributes:
+        vectors: [chunks, width], or with pooling "mean" [inputs, width].
+        chunks: the parts of each input, in order.
+    """
+
+    vectors: Array
+    chunks: tuple[Chunk, ...]
+
+    def __len__(self) -> int:
+        """Rows of `vectors`."""
+        return len(self.vectors)
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
+        """Give the vectors to numpy."""
+        return np.array(self.vectors, dtype) if copy else np.asarray(self.vectors, dtype)
+
+    def of(self, input_index: int) -> tuple[Chunk, ...]:
+        """Give the chunks of one input."""
+        return tuple(chunk for chunk in self.chunks if chunk.input_index == input_index)
+
+    def text_of(self, chunk: Chunk, texts: str | Sequence[str]) -> str:
+        """Give a chunk's text, from the texts that were embedded."""
+        text = texts if isinstance(texts, str) else texts[chunk.input_index]
+        return text[chunk.start : chunk.end]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EmbeddedOutputs:
+    """What `outputs` asked for, all from one pass through the model; the rest is None.
+
+    Attributes:
+        dense: [n, width].
+        sparse: weights over the vocabulary.
+        multi: a vector per token.
+    """
+
+    dense: Array | None
+    sparse: SparseVectors | None
+    multi: MultiVectors | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class EmbedResult:
     """Vectors and what was done to get them.
 
     Attributes:
-        embeddings: [n, width]; of a single text [width]. Little-endian, writable.
+        embeddings: [n, width]; of a single input [width], unless `chunking` or `outputs` were given. Little-endian,
+            writable. [n, 0] where `outputs` lacks "dense".
         token_counts: int64 [n], tokens that the model saw, after truncation.
         truncated: bool [n], whether that input was cut.
         no_tokens: positions of inputs without a token of their own (empty, blanks only).
         timings: time in the server.
         quantization: set for "int8" and "uint8".
         model: name of the model that made the vectors.
+        sparse: set where `outputs` has "sparse".
+        multi: set where `outputs` has "multi".
+        chunks: with `chunking`, the parts of each input; without pooling, n counts the chunks.
+        cached_rows: rows that came from the server's cache.
     """
 
     embeddings: Array
@@ -176,18 +180,25 @@ class EmbedResult:
     timings: Timings
     quantization: Quantization | None
     model: str
+    sparse: SparseVectors | None = None
+    multi: MultiVectors | None = None
+    chunks: tuple[Chunk, ...] = ()
+    cached_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StreamResult:
-    """Outcome of one input of a stream: either `embedding` or `error` is set.
+    """Outcome of one input of a stream: either what was asked for or `error` is set.
 
     Attributes:
         index: position of the input in the iterable, from 0.
-        embedding: [width], or None.
-        token_count: tokens that the model saw; 0 with an error.
+        embedding: [width], or None; with `chunking` and without pooling [chunks, width].
+        token_count: tokens that the model saw, those of all chunks together; 0 with an error.
         truncated: whether the input was cut.
         error: why this input failed, or None.
+        sparse: of length 1, where `outputs` has "sparse".
+        multi: of length 1, where `outputs` has "multi".
+        chunks: with `chunking`, the parts of the input; their `input_index` is `index`.
     """
 
     index: int
@@ -195,6 +206,37 @@ class StreamResult:
     token_count: int = 0
     truncated: bool = False
     error: NearfieldError | None = None
+    sparse: SparseVectors | None = None
+    multi: MultiVectors | None = None
+    chunks: tuple[Chunk, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankedDocument:
+    """A document and its score.
+
+    Attributes:
+        index: its position among the documents, from 0.
+        score: how well it answers the query; greater is better.
+        document: the text, with `return_documents`; else None.
+        token_count: tokens that the model saw, the query included.
+        truncated: whether it, or the query with it, was cut.
+    """
+
+    index: int
+    score: float
+    document: str | None = None
+    token_count: int = 0
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelScore:
+    """A label, its position among the model's or the given labels, and its score."""
+
+    label: str
+    index: int
+    score: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,60 +247,3 @@ class TokenizedText:
     tokens: tuple[str, ...]
     starts: tuple[int, ...]
     ends: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """Bounds of one call, over which the server refuses it; 0: the server didn't say."""
-
-    max_inputs: int = 0
-    max_text_bytes: int = 0
-    max_request_bytes: int = 0
-    max_response_bytes: int = 0
-    stream_window_inputs: int = 0
-    max_request_tokens: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
-    """A served model; the fields mean what they mean in `nearfield.v1.Model`.
-
-    Attributes:
-        quantization_range: real value that int8's 127 stands for at full width.
-        load_seconds: from the start of loading until ready.
-        state_changed_at_seconds: time of the last change of state, Unix time.
-    """
-
-    name: str
-    version: str
-    is_default: bool
-    state: ModelState
-    state_message: str
-    dimensions: int
-    max_tokens: int
-    vocab_size: int
-    pooling: str
-    normalize: bool
-    similarity: Metric | None
-    prompts: Mapping[str, str]
-    default_prompt_name: str
-    precision: str
-    execution_provider: str
-    quantization_range: float
-    limits: Limits
-    source: str
-    license: str
-    sha256: str
-    workers: int
-    batch_token_budget: int
-    load_seconds: float
-    state_changed_at_seconds: float
-    raw_vectors_available: bool
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether calls are served now."""
-        return self.state in {"ready", "degraded"}
-
-
-Inputs: TypeAlias = str | Iterable[TextOrTokens]
