@@ -18,13 +18,16 @@ import nearfield_server
 from nearfield_server.batching.queue import QueueLimits
 from nearfield_server.config.machine import effective_cpu_count
 from nearfield_server.config.settings import BUILTIN, Config
+from nearfield_server.core.cache import EmbeddingCache
+from nearfield_server.core.classifier import Classifier
 from nearfield_server.core.embedder import Embedder
 from nearfield_server.core.models import ModelRegistry, ServingSettings
 from nearfield_server.core.pipeline import Pipeline
+from nearfield_server.core.reranker import Reranker
 from nearfield_server.encoder.builtin import builtin_folder
 from nearfield_server.encoder.loader import LoadedEncoder, load
 from nearfield_server.errors import ModelLoadFailure
-from nearfield_server.rpc.embed import EmbedServicer
+from nearfield_server.rpc.embed import EmbedServicer, UseCases
 from nearfield_server.rpc.health import HealthServicer
 from nearfield_server.rpc.interceptor import CallInterceptor
 from nearfield_server.rpc.models import ModelServicer
@@ -98,11 +101,16 @@ class Server:
             self.metrics, max_calls=limits.max_concurrent_calls, max_streams=limits.max_concurrent_streams
         )
         self._health = HealthServicer(self.registry, SERVICES)
-        embedder = Embedder(self.registry, Pipeline(self._threads))
+        size = config.cache.max_bytes
+        cache = EmbeddingCache(size, self.metrics.cache) if size else None
+        pipeline = Pipeline(self._threads, cache)
+        use_cases = UseCases(
+            Embedder(self.registry, pipeline), Reranker(self.registry, pipeline), Classifier(self.registry, pipeline)
+        )
         stream = StreamSettings(window_inputs=config.stream.window_inputs, idle_seconds=config.stream.idle_seconds)
         self._grpc = GrpcServer(
             _grpc(config),
-            EmbedServicer(embedder, self.registry, self.metrics, stream),
+            EmbedServicer(use_cases, self.registry, self.metrics, stream),
             ModelServicer(self.registry),
             self._health,
             self._interceptor,

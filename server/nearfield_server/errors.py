@@ -23,6 +23,8 @@ classes to gRPC statuses; nothing below it knows one. Messages never contain inp
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -81,6 +83,12 @@ class InvalidInput(NearfieldError):
         """Give the same error for the field that the caller knows: `prefix` at its start is `other` there."""
         one = self.violations[0]
         field = other + one.field.removeprefix(prefix) if one.field.startswith(prefix) else one.field
+        return type(self)(field, one.description, **self.metadata)
+
+    def renumbered(self, places: Sequence[int]) -> InvalidInput:
+        """Give the same error where the blamed `inputs[N]` stands at `places[N]` in the caller's list."""
+        one = self.violations[0]
+        field = re.sub(r"^inputs\[(\d+)\]", lambda found: f"inputs[{places[int(found[1])]}]", one.field)
         return type(self)(field, one.description, **self.metadata)
 
 

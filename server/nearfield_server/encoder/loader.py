@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from nearfield_server.backends.base import Backend
 from nearfield_server.backends.onnx import OnnxBackend
 from nearfield_server.encoder.encoder import Encoder
 from nearfield_server.encoder.folder import ModelFolder, open_folder
+from nearfield_server.encoder.images import ImageProcessor
 from nearfield_server.encoder.spec import read_tokenizer, resolve
 from nearfield_server.encoder.tokenizer import TextTokenizer
 from nearfield_server.errors import BackendFailure, ModelLoadFailure
@@ -28,6 +29,7 @@ class LoadedEncoder:
     encoder: Encoder
     backend: Backend
     replicas: tuple[Encoder, ...] = ()
+    images: ImageProcessor | None = None
     device: str = "cpu"
     choice: str = ""
     """Why this device and precision."""
@@ -62,9 +64,15 @@ def load(name: str, path: Path, *, device: str, precision: str = "") -> LoadedEn
     backend = OnnxBackend(folder.model_file, device=device, optimize=optimize)
     vision = OnnxBackend(folder.vision_file, device=device, optimize=optimize) if folder.vision_file else None
     spec = resolve(name, folder, sha256, tokenizer, backend.signature, vision.signature if vision else None)
+    images = None
+    if spec.vision is not None:
+        images = ImageProcessor.from_folder(path)
+        if images is None:
+            raise folder.failure("preprocessor_config.json", "no such file; it says how images are resized")
+        spec = replace(spec, vision=replace(spec.vision, size=images.size))
     encoder = Encoder(spec, backend, vision)
     _try(folder, spec, encoder)
-    return LoadedEncoder(spec, TextTokenizer(spec, tokenizer), encoder, backend)
+    return LoadedEncoder(spec, TextTokenizer(spec, tokenizer), encoder, backend, images=images)
 
 
 def _try(folder: ModelFolder, spec: ModelSpec, encoder: Encoder) -> None:

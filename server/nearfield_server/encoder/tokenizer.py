@@ -15,7 +15,7 @@ Rules:
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -101,11 +101,11 @@ class TextTokenizer:
             done = {index: replace(tokens, wanted=options.wanted) for index, tokens in done.items()}
         return [done[index] for index in range(len(inputs))]
 
-    def encode_pairs(self, pairs: Sequence[Pair], options: TextOptions, field: str) -> list[Tokens]:
+    def encode_pairs(self, pairs: Sequence[Pair], options: TextOptions, field: Callable[[int], str]) -> list[Tokens]:
         """Give what a model of pairs sees; of a pair over the limit the longer text is cut first, at its end.
 
         Raises:
-            TextTooLong: over the limit with `Truncate.NONE`; names `field` and the position.
+            TextTooLong: over the limit with `Truncate.NONE`; names the `field` of that position.
             InvalidInput: `Truncate.START`, which pairs don't have.
         """
         if options.truncate is Truncate.START:
@@ -115,7 +115,7 @@ class TextTokenizer:
             whole = self._copy(literal=literal, limit=0).encode_batch_fast(list(pairs))
             for index, one in enumerate(whole):
                 if (count := len(one.ids)) > self._spec.max_tokens:
-                    raise self._too_long(f"{field}[{index}]", str(count), count)
+                    raise self._too_long(field(index), str(count), count)
             return [self._pair(one, options, cut=False) for one in whole]
         short: dict[str, str] = {}
         for text in {text for pair in pairs for text in pair}:

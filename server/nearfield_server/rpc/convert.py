@@ -37,12 +37,16 @@ from nearfield_server.types import (
 )
 
 __all__ = [
+    "MAX_NAME",
+    "bare_text",
+    "bare_texts",
     "check_count",
     "check_model_name",
     "embed_options",
     "enum_value",
     "inputs",
     "multi_options",
+    "one_input",
     "positive",
     "sequences",
     "similarity_metric",
@@ -57,7 +61,7 @@ _O = TypeVar("_O")
 
 _MAX_IDS = 1_048_576
 # Longer names, and what could forge a line of a log or a header, are refused; anything else is looked up and not found.
-_MAX_NAME = 256
+MAX_NAME = 256
 _FORBIDDEN_IN_NAMES = re.compile(r"[\x01-\x1f\x7f\"]")
 
 
@@ -74,7 +78,7 @@ def enum_value(field: str, number: int, known: Mapping[int, _E], default: _O) ->
 
 def check_model_name(field: str, name: str) -> str:
     """Refuse names that can't be a model's and could do harm in a log. Raises `InvalidInput`."""
-    if len(name) > _MAX_NAME or _FORBIDDEN_IN_NAMES.search(name):
+    if len(name) > MAX_NAME or _FORBIDDEN_IN_NAMES.search(name):
         raise InvalidInput(field, "not a model name: 1 to 64 letters, digits, dots, dashes or underscores")
     return name
 
@@ -91,13 +95,14 @@ def check_count(field: str, count: int, limits: Limits) -> None:
 def inputs(field: str, messages: Sequence[types_pb2.Input], limits: Limits) -> tuple[Input, ...]:
     """Give texts and id arrays. Raises `InvalidInput` or `TextTooLong` that names the index."""
     check_count(field, len(messages), limits)
-    return tuple(_input(f"{field}[{index}]", message, limits) for index, message in enumerate(messages))
+    return tuple(one_input(f"{field}[{index}]", message, limits) for index, message in enumerate(messages))
 
 
-def _input(field: str, message: types_pb2.Input, limits: Limits) -> Input:
+def one_input(field: str, message: types_pb2.Input, limits: Limits) -> Input:
+    """Give a text, an id array or an image file. Raises `InvalidInput` or `TextTooLong`."""
     kind = message.WhichOneof("input")
     if kind == "text":
-        return _text(f"{field}.text", message.text, limits)
+        return bare_text(f"{field}.text", message.text, limits)
     if kind == "token_ids":
         return _ids(f"{field}.token_ids.ids", message.token_ids)
     if kind == "image":
@@ -105,17 +110,23 @@ def _input(field: str, message: types_pb2.Input, limits: Limits) -> Input:
     raise InvalidInput(field, "set text, token_ids or image")
 
 
+def bare_texts(field: str, values: Sequence[str], limits: Limits) -> tuple[str, ...]:
+    """Check a list of texts, of which no more is tokenised than is needed. Raises `InvalidInput` or `TextTooLong`."""
+    check_count(field, len(values), limits)
+    return tuple(bare_text(f"{field}[{index}]", text, limits) for index, text in enumerate(values))
+
+
 def texts(field: str, values: Sequence[str], limits: Limits) -> tuple[str, ...]:
     """Check a list of bare texts, all of which will be tokenised whole. Raises `InvalidInput` or `TextTooLong`."""
-    check_count(field, len(values), limits)
-    checked = tuple(_text(f"{field}[{index}]", text, limits) for index, text in enumerate(values))
+    checked = bare_texts(field, values, limits)
     # Whole texts cost a tokeniser thread their full length, so one call gets the time of four of the longest.
     if (size := sum(map(_utf8_bytes, checked))) > (limit := 4 * limits.max_text_bytes):
         raise TextTooLong(field, f"{size} bytes together; at most {limit}: send fewer at once", limit=limit)
     return checked
 
 
-def _text(field: str, text: str, limits: Limits) -> str:
+def bare_text(field: str, text: str, limits: Limits) -> str:
+    """Check one text, which may be empty. Raises `TextTooLong`."""
     # Characters are a cheap lower bound of bytes, and a quarter of the upper one.
     if len(text) * 4 > limits.max_text_bytes and (size := _utf8_bytes(text)) > limits.max_text_bytes:
         text = f"{size} bytes; at most {limits.max_text_bytes} (Limits.max_text_bytes): cut it, or embed it in parts"
@@ -140,7 +151,7 @@ def text(field: str, value: str, limits: Limits) -> str:
     """Check one bare text, which must have something in it. Raises `InvalidInput` or `TextTooLong`."""
     if not value:
         raise InvalidInput(field, "must not be empty")
-    return _text(field, value, limits)
+    return bare_text(field, value, limits)
 
 
 def positive(field: str, message: Message, default: int | None = None) -> int | None:

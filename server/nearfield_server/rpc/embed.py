@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
 from nearfield.v1 import embed_pb2, embed_pb2_grpc
+from nearfield_server.core.classifier import Classifier
 from nearfield_server.core.embedder import Embedder, SimilarityCall
 from nearfield_server.core.models import ModelRegistry
+from nearfield_server.core.reranker import Reranker
 from nearfield_server.errors import InvalidInput
-from nearfield_server.rpc import convert, replies
+from nearfield_server.rpc import convert, replies, scoring
 from nearfield_server.rpc.stream import EmbedStream, StreamSettings
 from nearfield_server.telemetry.metrics import Metrics
 from nearfield_server.types import EmbedCall
 from nearfield_server.vectors.sparse import greatest
 
-__all__ = ["EmbedServicer"]
+__all__ = ["EmbedServicer", "UseCases"]
 
 _M = TypeVar("_M", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class UseCases:
+    """What the service is made of."""
+
+    embedder: Embedder
+    reranker: Reranker
+    classifier: Classifier
 
 
 class EmbedServicer(embed_pb2_grpc.EmbedServiceServicer):
     """Vectors from texts."""
 
     def __init__(
-        self, embedder: Embedder, registry: ModelRegistry, metrics: Metrics, stream_settings: StreamSettings
+        self, use_cases: UseCases, registry: ModelRegistry, metrics: Metrics, stream_settings: StreamSettings
     ) -> None:
-        """Serve the models of `registry` through `embedder`."""
-        self._embedder = embedder
+        """Serve the models of `registry` through `use_cases`."""
+        self._use_cases = use_cases
+        self._embedder = use_cases.embedder
         self._registry = registry
         self._metrics = metrics
         self._stream_settings = stream_settings
@@ -41,6 +53,7 @@ class EmbedServicer(embed_pb2_grpc.EmbedServiceServicer):
             inputs=convert.inputs("inputs", request.inputs, self._registry.limits),
             options=convert.embed_options(request),
             deadline=deadline_of(context),
+            tenant=tenant_of(context),
         )
         return self._within_limit("inputs", replies.embed_response(await self._embedder.embed(call)))
 
@@ -72,11 +85,11 @@ class EmbedServicer(embed_pb2_grpc.EmbedServiceServicer):
     async def EmbedStream(self, requests: Any, context: Any) -> None:
         """Embed message after message."""
         stream = EmbedStream(self._embedder, self._registry, self._metrics, self._stream_settings)
-        await stream.serve(requests, context, deadline_of(context))
+        await stream.serve(requests, context, deadline_of(context), tenant_of(context))
 
     async def Similarity(self, request: embed_pb2.SimilarityRequest, context: Any) -> embed_pb2.SimilarityResponse:
         """Compare two lists."""
-        limits, deadline = self._registry.limits, deadline_of(context)
+        limits, deadline, tenant = self._registry.limits, deadline_of(context), tenant_of(context)
         convert.check_count("sources", len(request.sources), limits)
         if (total := len(request.sources) + len(request.targets)) > limits.max_inputs:
             text = f"{total} sources and targets together; at most {limits.max_inputs} (Limits.max_inputs)"
@@ -85,14 +98,26 @@ class EmbedServicer(embed_pb2_grpc.EmbedServiceServicer):
         targets = convert.inputs("targets", request.targets, limits) if request.targets else None
         result = await self._embedder.similarity(
             SimilarityCall(
-                sources=EmbedCall(sources, convert.similarity_options(request, "sources"), deadline),
-                targets=EmbedCall(targets, convert.similarity_options(request, "targets"), deadline)
+                sources=EmbedCall(sources, convert.similarity_options(request, "sources"), deadline, tenant),
+                targets=EmbedCall(targets, convert.similarity_options(request, "targets"), deadline, tenant)
                 if targets
                 else None,
                 metric=convert.similarity_metric(request.metric),
             )
         )
         return replies.similarity_response(result)
+
+    async def Rerank(self, request: embed_pb2.RerankRequest, context: Any) -> embed_pb2.RerankResponse:
+        """Order documents by a query."""
+        call = scoring.rerank_call(request, self._registry.limits, deadline_of(context))
+        result = await self._use_cases.reranker.rerank(call)
+        return self._within_limit("documents", scoring.rerank_response(result, request))
+
+    async def Classify(self, request: embed_pb2.ClassifyRequest, context: Any) -> embed_pb2.ClassifyResponse:
+        """Give labels."""
+        call = scoring.classify_call(request, self._registry.limits, deadline_of(context), tenant_of(context))
+        result = await self._use_cases.classifier.classify(call)
+        return self._within_limit("inputs", scoring.classify_response(result, request))
 
     async def Tokenize(self, request: embed_pb2.TokenizeRequest, context: Any) -> embed_pb2.TokenizeResponse:
         """Take texts apart."""
@@ -128,3 +153,9 @@ def deadline_of(context: Any) -> float | None:
     """Give the call's deadline in monotonic seconds; `None` when the caller set none."""
     left = context.time_remaining()
     return None if left is None else time.monotonic() + left
+
+
+def tenant_of(context: Any) -> str:
+    """Give who calls: the name in the client's certificate, which the server has verified; empty without one."""
+    names = context.peer_identities()
+    return b"\0".join(names).decode("utf-8", "replace") if names else ""

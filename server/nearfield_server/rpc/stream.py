@@ -64,15 +64,19 @@ class EmbedStream:
         self._credit_back = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._deadline: float | None = None
+        self._tenant = ""
         self._active_at = time.monotonic()
         self._options = EmbedOptions(priority=Priority.BULK)
         # Ordered streams put the tasks themselves in line, the others what is done, in the order of its completion.
         self._ordered = False
         self._line: asyncio.Queue[_Done | asyncio.Future[_Done] | None] = asyncio.Queue()
 
-    async def serve(self, requests: AsyncIterator[Any], context: Any, deadline: float | None) -> None:
-        """Answer every message of `requests`; raise what ends the whole stream when all that was read is answered."""
-        self._deadline = deadline
+    async def serve(self, requests: AsyncIterator[Any], context: Any, deadline: float | None, tenant: str = "") -> None:
+        """Answer every message of `requests`; raise what ends the whole stream when all that was read is answered.
+
+        `tenant` is who calls, as the server itself knows it.
+        """
+        self._deadline, self._tenant = deadline, tenant
         reader = asyncio.ensure_future(self._read(requests))
         drain, idle = asyncio.ensure_future(self._draining()), asyncio.ensure_future(self._idling())
         reader.add_done_callback(lambda _: self._end_of_input())
@@ -144,12 +148,17 @@ class EmbedStream:
         try:
             _check_envelope(message, late_options=late_options)
             inputs = convert.inputs("inputs", message.inputs, self._registry.limits)
-            result = await self._embed(EmbedCall(inputs, self._options, self._deadline))
+            result = await self._embed(EmbedCall(inputs, self._options, self._deadline, self._tenant))
         except Exception as error:  # noqa: BLE001 - a failed message is answered and touches no other
             self._metrics.stream_message("error")
             return _Reply(id=message.id[:_MAX_ID_BYTES], error=to_status(error))
+        reply = _Reply(id=message.id, result=replies.embed_response(result))
+        if (size := reply.ByteSize()) > (limit := self._registry.limits.max_response_bytes):
+            self._metrics.stream_message("error")
+            text = f"the reply has {size} bytes, over {limit}: send fewer inputs in a message"
+            return _Reply(id=message.id, error=to_status(InvalidInput("inputs", text, limit=limit)))
         self._metrics.stream_message("ok")
-        return _Reply(id=message.id, result=replies.embed_response(result))
+        return reply
 
     async def _embed(self, call: EmbedCall) -> Any:
         """Embed; while the queue is full, wait: a stream is bounded by its credits and is not refused for load."""
