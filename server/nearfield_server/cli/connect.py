@@ -13,7 +13,16 @@ from nearfield_server.cli.failures import CliError, Exit
 if TYPE_CHECKING:
     from nearfield import Client, Model
 
-__all__ = ["DEFAULT_TARGET", "Connection", "LocalOption", "TargetOption", "connected", "local_models"]
+__all__ = [
+    "DEFAULT_TARGET",
+    "Connection",
+    "JsonOption",
+    "LocalOption",
+    "ModelOption",
+    "TargetOption",
+    "connected",
+    "local_models",
+]
 
 DEFAULT_TARGET = "localhost:50051"
 
@@ -25,6 +34,8 @@ LocalOption = Annotated[
     bool,
     typer.Option("--local", help="Start a server inside this process and use that; --target is ignored."),
 ]
+ModelOption = Annotated[str, typer.Option("--model", metavar="NAME", help="Model; with --local also NAME=PATH.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 class Connection:
@@ -36,16 +47,22 @@ class Connection:
         self.models = models
 
     def model(self, name: str) -> Model | None:
-        """Give the model of that name; for an empty name the default one, `None` if no model is.
+        """Give the model of that name, alias or `name@version`; for an empty name the default one, `None` if none is.
 
         Raises:
             CliError: there is none of that name.
         """
-        found = next((one for one in self.models if (one.name == name if name else one.is_default)), None)
+        found = next((one for one in self.models if (name in _names(one) if name else one.is_default)), None)
         if name and found is None:
             known = ", ".join(one.name for one in self.models) or "none"
             raise CliError(f"no model {name!r} here; there are: {known}", Exit.FAILED)
         return found
+
+
+def _names(model: Model) -> tuple[str, ...]:
+    """Give all that a call may name it by."""
+    versions = (version for version in (model.version, model.repository_version) if version)
+    return model.name, *model.aliases, *(f"{model.name}@{version}" for version in versions)
 
 
 def local_models(model: str, *, local: bool) -> tuple[str, dict[str, str]]:

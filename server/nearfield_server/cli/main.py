@@ -7,18 +7,21 @@ from typing import Annotated
 import typer
 
 from nearfield_server import __version__
+from nearfield_server.cli.classify import classify
 from nearfield_server.cli.doctor_command import doctor
 from nearfield_server.cli.embed import embed
 from nearfield_server.cli.failures import settings
 from nearfield_server.cli.models import models
+from nearfield_server.cli.rerank import rerank
 from nearfield_server.cli.serve import serve
 from nearfield_server.cli.similarity import similarity
+from nearfield_server.cli.tokenize import tokenize
 
 __all__ = ["app", "run"]
 
 app = typer.Typer(
     name="nearfield",
-    help="Text embeddings over gRPC: serve a model, or use one.",
+    help="Embeddings over gRPC: serve a model, or use one.",
     epilog="Exit codes: 0 done, 1 failed, 2 wrong arguments, settings or input, 3 done with rows skipped, 130 Ctrl-C.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -45,7 +48,7 @@ def _root(
     settings.debug = debug
 
 
-for command in (serve, embed, models, similarity, doctor):
+for command in (serve, embed, rerank, classify, similarity, tokenize, models, doctor):
     app.command()(command)
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nearfield_server.cli.connect import DEFAULT_TARGET, LocalOption, TargetOption, connected, local_models
 from nearfield_server.cli.failures import CliError, reporting
+from nearfield_server.cli.texts import FileOption, TextFieldOption, read_texts, shortened
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -26,8 +25,8 @@ _NEAR, _FAR = 0.6, 0.3
 
 def similarity(
     texts: Annotated[list[str] | None, typer.Argument(help="Two texts or more.", metavar="TEXT...")] = None,
-    file: Annotated[Path | None, typer.Option("--file", help="Read texts from a file of any input format too.")] = None,
-    text_field: Annotated[str, typer.Option(help="Field or column of --file that holds the text.")] = "text",
+    file: FileOption = "",
+    text_field: TextFieldOption = "text",
     model: Annotated[str, typer.Option(help="Model; with --local also NAME=PATH.")] = "",
     target: TargetOption = DEFAULT_TARGET,
     local: LocalOption = False,
@@ -36,7 +35,7 @@ def similarity(
     """Print how alike texts are, each with each, by the model's own measure (mostly cosine: 1 is the same)."""
     with reporting():
         name, served = local_models(model, local=local)
-        given = [*(texts or ()), *_from_file(file, text_field)]
+        given = [*(texts or ()), *(read_texts(file, text_field, at_most=_MAX_TEXTS) if file else ())]
         if len(given) < 2 or len(given) > _MAX_TEXTS:  # noqa: PLR2004
             raise CliError(f"give 2 to {_MAX_TEXTS} texts, not {len(given)}")
         with connected(target, local=local, models=served) as connection:
@@ -46,22 +45,6 @@ def similarity(
             sys.stdout.write("\n")
         else:
             _table(given, scores)
-
-
-def _from_file(file: Path | None, text_field: str) -> Sequence[str]:
-    if file is None:
-        return ()
-    from nearfield_server.cli.files.sources import open_source  # noqa: PLC0415  quick start
-
-    texts: list[str] = []
-    with closing(open_source(file, text_field).rows()) as rows:
-        for row in rows:
-            if row.text is None:
-                raise CliError(f"{file}: {row.problem}")
-            texts.append(row.text)
-            if len(texts) > _MAX_TEXTS:
-                raise CliError(f"{file} has more than {_MAX_TEXTS} texts; `nearfield embed` takes any number")
-    return texts
 
 
 def _table(texts: Sequence[str], scores: npt.NDArray[Any]) -> None:
@@ -77,7 +60,7 @@ def _table(texts: Sequence[str], scores: npt.NDArray[Any]) -> None:
         table.add_column(str(column + 1), justify="right", header_style="bold")
     for index, (text, row) in enumerate(zip(texts, scores, strict=True)):
         cells = [Text(f"{score:.3f}", style=_style(score, index == column)) for column, score in enumerate(row)]
-        table.add_row(Text(str(index + 1), style="bold"), Text(_short(text)), *cells)
+        table.add_row(Text(str(index + 1), style="bold"), Text(shortened(text, _SHOWN_CHARACTERS)), *cells)
     print_table(table)
 
 
@@ -85,8 +68,3 @@ def _style(score: float, same: bool) -> str:
     if same or score < _FAR:
         return "dim"
     return "green" if score >= _NEAR else ""
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _SHOWN_CHARACTERS else line[: _SHOWN_CHARACTERS - 1] + "…"
