@@ -24,7 +24,7 @@ classes to gRPC statuses; nothing below it knows one. Messages never contain inp
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -79,16 +79,10 @@ class InvalidInput(NearfieldError):
         super().__init__(f"{field}: {description}" if field else description, **metadata)
         self.violations = (FieldViolation(field, description),)
 
-    def blamed_on(self, prefix: str, other: str) -> InvalidInput:
-        """Give the same error for the field that the caller knows: `prefix` at its start is `other` there."""
+    def moved(self, place: Callable[[int], str]) -> InvalidInput:
+        """Give the same error for the caller's own lists: what `inputs[N]` is there, `place(N)` tells."""
         one = self.violations[0]
-        field = other + one.field.removeprefix(prefix) if one.field.startswith(prefix) else one.field
-        return type(self)(field, one.description, **self.metadata)
-
-    def renumbered(self, places: Sequence[int]) -> InvalidInput:
-        """Give the same error where the blamed `inputs[N]` stands at `places[N]` in the caller's list."""
-        one = self.violations[0]
-        field = re.sub(r"^inputs\[(\d+)\]", lambda found: f"inputs[{places[int(found[1])]}]", one.field)
+        field = re.sub(r"^inputs\[(\d+)\]", lambda found: place(int(found[1])), one.field)
         return type(self)(field, one.description, **self.metadata)
 
 

@@ -20,6 +20,7 @@ from nearfield_server.types import (
     Activation,
     FloatRows,
     Input,
+    Limits,
     ModelSpec,
     OutputKind,
     Priority,
@@ -128,9 +129,7 @@ class Classifier:
         if spec.vision is None:
             _refuse_images(call, "this model takes texts only")
         labels = tuple(_filled(call.template or "{}", label) for label in call.labels)
-        prepare = partial(
-            prepare_any, model.loaded, (*call.inputs, *labels), _options(call, DENSE_ONLY), self._models.limits
-        )
+        prepare = partial(_inputs_and_labels, model.loaded, call, labels, self._models.limits)
         ran = await self._run(model, call, len(call.inputs) + len(labels), prepare)
         rows = unit_rows(np.stack([row.dense for row in ran.rows if row.dense is not None]))
         count = len(call.inputs)
@@ -173,6 +172,18 @@ def _options(call: ClassifyCall, wanted: frozenset[OutputKind]) -> TextOptions:
     return TextOptions(truncate=call.truncate, special_tokens_as_text=call.special_tokens_as_text, wanted=wanted)
 
 
+def _inputs_and_labels(
+    loaded: LoadedEncoder, call: ClassifyCall, labels: Sequence[str], limits: Limits
+) -> list[Tokens]:
+    count = len(call.inputs)
+    try:
+        return prepare_any(loaded, (*call.inputs, *labels), _options(call, DENSE_ONLY), limits)
+    except InvalidInput as error:
+        raise error.moved(
+            lambda index: f"inputs[{index}].input" if index < count else f"labels[{index - count}]"
+        ) from None
+
+
 def _singles_and_pairs(loaded: LoadedEncoder, call: ClassifyCall) -> list[Tokens]:
     options = _options(call, _SCORES)
     done: dict[int, Tokens] = {}
@@ -181,7 +192,7 @@ def _singles_and_pairs(loaded: LoadedEncoder, call: ClassifyCall) -> list[Tokens
     try:
         done.update(zip(alone, loaded.tokenizer.encode(texts, options), strict=True))
     except InvalidInput as error:
-        raise error.renumbered(alone) from None
+        raise error.moved(lambda index: f"inputs[{alone[index]}].input") from None
     paired = [(index, str(call.inputs[index]), pair) for index, pair in enumerate(call.pairs) if pair is not None]
     tokens = loaded.tokenizer.encode_pairs(
         [(first, second) for _, first, second in paired], options, lambda at: f"inputs[{paired[at][0]}]"

@@ -114,7 +114,7 @@ class Embedder:
         try:
             return await self.embed(call, sent=False)
         except InvalidInput as error:
-            raise error.blamed_on("inputs[", f"{name}[") from None
+            raise error.moved(lambda index: f"{name}[{index}]") from None
 
     async def tokenize(
         self, model: str, texts: Sequence[str], prompt_name: str, *, add_special_tokens: bool, as_text: bool,

@@ -46,7 +46,7 @@ def prepare_any(loaded: LoadedEncoder, inputs: Sequence[Input], options: TextOpt
     try:
         encoded = loaded.tokenizer.encode(texts, options)
     except InvalidInput as error:
-        raise error.renumbered(places) from None
+        raise error.moved(lambda index: f"inputs[{places[index]}]") from None
     done.update(zip(places, encoded, strict=True))
     return [done[index] for index in range(len(inputs))]
 
