@@ -10,6 +10,7 @@ import pytest
 from google.rpc.error_details_pb2 import BadRequest
 from google.rpc.status_pb2 import Status
 from onnx import TensorProto, helper, numpy_helper
+from tokenizers import Tokenizer
 
 from nearfield.v1 import embed_pb2, embed_pb2_grpc, types_pb2
 from nearfield_server.encoder.builtin import builtin_folder
@@ -89,8 +90,6 @@ def expected(tables, name, tokens):
 
 @pytest.fixture(scope="module")
 def reference():
-    from tokenizers import Tokenizer
-
     tokenizer = Tokenizer.from_file(str(builtin_folder() / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(64, strategy="longest_first")
@@ -261,8 +260,13 @@ def test_zero_shot_with_any_encoder(stub):
                     embed_pb2.ClassifyInput(input=types_pb2.Input(token_ids=types_pb2.TokenIds(ids=[40_000]))),
                 ]
             },
-            "inputs[1].token_ids.ids[0]",
+            "inputs[1].input.token_ids.ids[0]",
             "outside the vocabulary",
+        ),
+        (
+            {"model": "small", "labels": ["a", "b " * 300], "truncate": types_pb2.TRUNCATE_NONE},
+            "labels[1].text",
+            "the model takes 256",
         ),
         (
             {"model": "nli", "labels": [f"l{one}" for one in range(24)], "inputs": inputs(*"abcdefghijklmnopqrs")},
