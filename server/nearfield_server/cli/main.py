@@ -10,6 +10,7 @@ from nearfield_server import __version__
 from nearfield_server.cli.classify import classify
 from nearfield_server.cli.doctor_command import doctor
 from nearfield_server.cli.embed import embed
+from nearfield_server.cli.export_command import export
 from nearfield_server.cli.failures import settings
 from nearfield_server.cli.models import models
 from nearfield_server.cli.rerank import rerank
@@ -48,7 +49,7 @@ def _root(
     settings.debug = debug
 
 
-for command in (serve, embed, rerank, classify, similarity, tokenize, models, doctor):
+for command in (serve, embed, rerank, classify, similarity, tokenize, models, export, doctor):
     app.command()(command)
 
 

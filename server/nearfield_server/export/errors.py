@@ -19,4 +19,9 @@ class SourceError(ExportError):
 
 
 class ParityError(ExportError):
-    """The exported graph does not reproduce its reference closely enough."""
+    """The exported graph does not reproduce its reference closely enough; `report` holds the figures, if any."""
+
+    def __init__(self, message: str, report: object = None) -> None:
+        """Keeps the message and the figures."""
+        super().__init__(message)
+        self.report = report

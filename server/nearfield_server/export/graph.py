@@ -9,7 +9,7 @@ Rules of this file:
 - Every row is computed from its own text alone, to the last bit: no operation takes a statistic over the batch, and
   padding enters each sum as an exact zero. Else a rounding to int8 could flip with the neighbours.
 - Padding stands on the right; attention_mask is 1 for a token and 0 for padding.
-- The output is the masked mean of the last layer, [batch, hidden] and not normalised.
+- The output is the masked mean of the last layer, or its first row (CLS), [batch, hidden] and not normalised.
 
 How numbers are stored and multiplied is left to an `Arithmetic`; `Float32` is the plain one.
 """
@@ -23,13 +23,14 @@ import onnx
 from nearfield_server.export.builder import GraphBuilder
 from nearfield_server.export.weights import EncoderWeights, Floats, Layer, Linear, Norm
 
-__all__ = ["OUTPUT_NAME", "Arithmetic", "Float32", "Place", "Site", "build_graph"]
+__all__ = ["OUTPUT_NAME", "Arithmetic", "DirectPooling", "Float32", "Place", "Site", "build_graph"]
 
 OUTPUT_NAME = "sentence_embedding"
 
 # Added to the scores of padding. exp() of it is exactly 0 in float32, so padding leaves no trace in any sum.
 _MASKED_SCORE = -1e4
 
+DirectPooling: TypeAlias = Literal["mean", "cls"]
 Place: TypeAlias = Literal["qkv", "context", "ffn_in", "ffn_out"]
 
 
@@ -77,13 +78,15 @@ class Float32:
         return graph.add("MatMul", operand, graph.constant(weight, np.float32))
 
 
-def build_graph(weights: EncoderWeights, arithmetic: Arithmetic[OperandT]) -> onnx.ModelProto:
+def build_graph(
+    weights: EncoderWeights, arithmetic: Arithmetic[OperandT], pooling: DirectPooling = "mean"
+) -> onnx.ModelProto:
     """The encoder as a ModelProto.
 
     Inputs: input_ids and attention_mask, int64 [batch, sequence]; sequence may not exceed the position table.
-    Output: sentence_embedding, float32 [batch, hidden], the masked mean, not normalised.
+    Output: sentence_embedding, float32 [batch, hidden], the masked mean or the first row, not normalised.
     """
-    return _Encoder(weights, arithmetic).build()
+    return _Encoder(weights, arithmetic).build(pooling)
 
 
 @dataclass(frozen=True)
@@ -105,14 +108,18 @@ class _Encoder(Generic[OperandT]):
         self._arithmetic = arithmetic
         self._graph = GraphBuilder()
 
-    def build(self) -> onnx.ModelProto:
+    def build(self, pooling: DirectPooling) -> onnx.ModelProto:
         graph, hidden = self._graph, self._weights.config.hidden
         mask = graph.add("Cast", "attention_mask", to=onnx.TensorProto.FLOAT)
         shared = self._shared(mask)
         rows = self._embed(shared)
         for index, layer in enumerate(self._weights.layers):
             rows = self._layer(index, layer, rows, shared)
-        self._pool(graph.add("Reshape", rows, shared.cube), mask)
+        cube = graph.add("Reshape", rows, shared.cube)
+        if pooling == "mean":
+            self._pool(cube, mask)
+        else:
+            graph.name_output(graph.add("Gather", cube, graph.constant(0, np.int64), axis=1), OUTPUT_NAME)
         matrix: list[str | int] = ["batch", "sequence"]
         inputs = {"input_ids": matrix, "attention_mask": matrix}
         return graph.model(inputs, {OUTPUT_NAME: ["batch", hidden]})

@@ -44,6 +44,7 @@ class EncoderConfig:
     vocabulary: int
     positions: int
     epsilon: float
+    token_types: int = 2
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ def read_config(folder: Path) -> EncoderConfig:
             vocabulary=int(raw["vocab_size"]),
             positions=int(raw["max_position_embeddings"]),
             epsilon=float(raw["layer_norm_eps"]),
+            token_types=int(raw.get("type_vocab_size", 2)),
         )
     except KeyError as missing:
         raise SourceError(f"{path} has no {missing}") from missing
@@ -168,7 +170,7 @@ class _Tensors:
 def _assemble(config: EncoderConfig, tensors: _Tensors) -> EncoderWeights:
     hidden = config.hidden
     positions = tensors.read("embeddings.position_embeddings.weight", config.positions, hidden)
-    types = tensors.read("embeddings.token_type_embeddings.weight", 2, hidden)
+    types = tensors.read("embeddings.token_type_embeddings.weight", config.token_types, hidden)
     return EncoderWeights(
         config=config,
         words=tensors.read("embeddings.word_embeddings.weight", config.vocabulary, hidden),
