@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nearfield_server.config.catalogue import SETTINGS
+from nearfield_server.config.device import Device, parse_device
+from nearfield_server.config.hub_id import hub_id_of
 from nearfield_server.config.loader import load, render
 from nearfield_server.config.settings import BUILTIN, BUILTIN_NAME, Config
 from nearfield_server.config.sources import variable_name
@@ -77,6 +79,9 @@ def test_models_from_each_source(file):
     assert load({}, {}, file("models:\n")).config.models == {BUILTIN_NAME: BUILTIN}
 
 
+FORMS = "auto, cpu, cuda, cuda:N, cuda:N,M, tensorrt, tensorrt:N, openvino, coreml, dml or dml:N"
+
+
 def test_all_that_is_wrong_is_told_at_once(file):
     path = file("listn: x\nlimits:\n  max_input: 5\n  max_text_bytes: true\nmax_inputs: 3\nstream: 3\n")
     message = problem({"device": "gpu"}, {"NEARFIELD_LIMITS__MAX_INPUTS": "many", "NEARFIELD_DRAIN": "3"}, path)
@@ -87,7 +92,7 @@ def test_all_that_is_wrong_is_told_at_once(file):
         "  max_inputs: no such setting; did you mean limits.max_inputs? (file nearfield.yaml, line 5)",
         "  stream: must be a mapping of settings (file nearfield.yaml, line 6)",
         "  NEARFIELD_DRAIN: no such setting; did you mean NEARFIELD_DRAIN_SECONDS? (environment)",
-        "  device: must be auto, cpu, cuda or cuda:N, not 'gpu' (flag --device)",
+        f"  device: must be {FORMS}, not 'gpu' (flag --device)",
         "  limits.max_inputs: must be a whole number, not 'many' (environment NEARFIELD_LIMITS__MAX_INPUTS)",
         "  limits.max_text_bytes: must be a number, not True (file nearfield.yaml, line 4)",
     ]
@@ -196,7 +201,8 @@ def test_every_setting_has_a_variable_that_works():
         "reflection": "on", "channelz": "true", "data_dir": "/d", "listen": "a:1", "http": "", "tls.certificate": "/c",
         "tls.private_key": "/k", "tls.client_ca": "/a", "batching.max_padding_ratio": "0.5",
         "limits.max_text_bytes": "5000", "limits.max_request_bytes": "6000", "limits.max_response_bytes": "6000",
-        "batching.max_queue_items": "1000",
+        "batching.max_queue_items": "1000", "precision": "int8", "provider_options": "{cuda: {gpu_mem_limit: 1}}",
+        "limits.max_image_bytes": "5000", "hub.endpoint": "https://h", "hub.offline": "1",
     }  # fmt: skip
     environ = {variable_name(key): samples.get(key, "3") for key in SETTINGS}
     loaded = load({}, environ, None)
@@ -233,3 +239,51 @@ def _written(tmp_path_factory, text):
     path.write_bytes(text.encode())
     assert yaml.safe_load(text)
     return path
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "numbers"),
+    [("auto", "auto", ()), ("cuda:1,0", "cuda", (1, 0)), ("tensorrt:3", "tensorrt", (3,)), ("dml:0", "dml", (0,))],
+)
+def test_devices(text, kind, numbers):
+    assert parse_device(text) == Device(kind, numbers)
+    assert str(parse_device(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "CUDA", "cpu:0", "auto:1", "cuda:", "cuda:x", "cuda:1,", "cuda:0,0", "tensorrt:0,1", "cuda:100", "gpu"]
+)
+def test_devices_that_are_refused(text):
+    with pytest.raises(ValueError, match=r"must be auto|takes one device|names a device twice"):
+        parse_device(text)
+
+
+def test_provider_options_are_texts_by_kind(file):
+    options = {"cuda": {"gpu_mem_limit": 4294967296, "use_tf32": False}}
+    path = file("provider_options: {cuda: {gpu_mem_limit: 4294967296, use_tf32: off}}")
+    expected = {"cuda": {"gpu_mem_limit": "4294967296", "use_tf32": "0"}}
+    assert load({"provider_options": options}, {}, None).config.provider_options == expected
+    loaded = load({}, {}, path)
+    assert loaded.config.provider_options == expected
+    path.write_text(render(loaded))
+    assert load({}, {}, path).config == loaded.config
+    assert "did you mean cuda?" in problem({"provider_options": {"cudda": {}}})
+    assert "must be a valid string" in problem({"provider_options": {"cuda": {"a": [1]}}})
+    environ = {"NEARFIELD_PROVIDER_OPTIONS": "{cuda: "}
+    assert '{"cuda": {"gpu_mem_limit": 4294967296}}' in problem(environ=environ)
+
+
+def test_hub_ids_need_no_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    models = load({"models": ["org/Model-1.5@v2", "b=org/other"]}, {}, None).config.models
+    assert models == {"Model-1.5": "org/Model-1.5@v2", "b": "org/other"}
+    (tmp_path / "org/other").mkdir(parents=True)
+    assert hub_id_of("org/other") is None
+    assert "must be NAME=PATH" in problem({"models": ["org/other"]})
+
+
+@pytest.mark.parametrize(
+    "text", ["org", "/org/model", "./org", "a/b/c", "org/", "org/..", "org/m@", "org/m@../x", "a b/c"]
+)
+def test_what_is_no_hub_id(text):
+    assert hub_id_of(text) is None

@@ -25,8 +25,9 @@ def test_each_tells_meaning_default_and_variable(key):
     default = re.search(r"Default `([^`]*)`;", words)
     assert default
     if SETTINGS[key].default is not None:
-        value = {key: default[1]} if key != "models" else {}
-        environ = {"NEARFIELD_MODELS": default[1]} if key == "models" else {}
+        mapping = isinstance(SETTINGS[key].default, dict)
+        value = {key: default[1]} if not mapping else {}
+        environ = {variable_name(key): default[1]} if mapping else {}
         loaded = load(value, environ, None)
         assert _value(loaded.config, key) == SETTINGS[key].default
 
@@ -46,7 +47,7 @@ def test_the_example_loads_and_holds_every_default(tmp_path):
     loaded = load({}, {}, path)
     assert {key: _value(loaded.config, key) for key in SETTINGS} == {key: one.default for key, one in SETTINGS.items()}
     left_out = {key for key, origin in loaded.origins.items() if origin == "default"}
-    assert left_out == {"tls.certificate", "tls.private_key", "tls.client_ca"}
+    assert left_out == {"tls.certificate", "tls.private_key", "tls.client_ca", "hub.cache_dir", "hub.token_file"}
     with_tls = "\n".join(
         line.removeprefix("# ") if "tls" in line or ":   " in line else line for line in example.splitlines()
     )

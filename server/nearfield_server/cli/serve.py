@@ -25,10 +25,17 @@ HttpOption = Annotated[
 ]
 ModelsOption = Annotated[
     list[str] | None,
-    typer.Option("--model", metavar="NAME=PATH", help="A model's name and folder, or NAME=builtin; may be repeated."),
+    typer.Option(
+        "--model",
+        metavar="NAME=PATH|ORG/MODEL",
+        help="A model's name and folder, NAME=builtin, or a hub id, NAME=ORG/MODEL[@REVISION]; may be repeated.",
+    ),
 ]
 DeviceOption = Annotated[
-    str | None, typer.Option("--device", metavar="auto|cpu|cuda[:N]", help="Where models run [auto].")
+    str | None,
+    typer.Option(
+        "--device", metavar="auto|cpu|cuda[:N,M]|tensorrt[:N]|openvino|coreml|dml[:N]", help="Where models run [auto]."
+    ),
 ]
 ConfigOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings in YAML.")]
 
@@ -41,6 +48,10 @@ def serve(
     ] = None,
     model: ModelsOption = None,
     device: DeviceOption = None,
+    precision: Annotated[
+        str | None,
+        typer.Option("--precision", metavar="auto|fp32|fp16|int8|w8", help="Which of a model's graphs is run [auto]."),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", help="Worker threads of each model [one per core].")
     ] = None,
@@ -69,6 +80,7 @@ def serve(
         "data_dir": data_dir,
         "models": model or None,
         "device": device,
+        "precision": precision,
         "batching.workers": workers,
         "drain_seconds": drain_seconds,
         "reflection": reflection,

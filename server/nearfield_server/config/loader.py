@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,8 +73,8 @@ def render(loaded: Loaded) -> str:
         origin = _comment(loaded.origins[key])
         indent = "  " if dot else ""
         if isinstance(value, dict):
-            lines.append(f"{indent}{name or head}:  # {origin}")
-            lines += [f"{indent}  {_scalar(inner)}: {_scalar(one)}" for inner, one in value.items()]
+            lines.append(f"{indent}{name or head}:{'' if value else ' {}'}  # {origin}")
+            lines += [f"{indent}  {_scalar(inner)}: {_shallow(one)}" for inner, one in value.items()]
         else:
             lines.append(f"{indent}{name or head}: {_scalar(value)}  # {origin}")
     return "\n".join(lines) + "\n"
@@ -133,6 +134,12 @@ def _shown(value: Any) -> str:
 
 def _comment(origin: str) -> str:
     return "".join(one if one.isprintable() else "?" for one in origin)
+
+
+def _shallow(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_scalar(key)}: {json.dumps(one)}" for key, one in value.items()) + "}"
+    return _scalar(value)
 
 
 def _scalar(value: Any) -> str:

@@ -14,12 +14,13 @@ __all__ = [
     "cpu_flags",
     "cpu_quota",
     "effective_cpu_count",
+    "has_nvidia_gpu",
     "in_container",
     "in_kubernetes",
     "memory_limit_bytes",
 ]
 
-CPU_FLAGS = ("avx2", "avx512_vnni", "avx_vnni", "amx_int8", "avx512_bf16", "asimddp", "i8mm")
+CPU_FLAGS = ("avx2", "avx512_vnni", "avx_vnni", "amx_int8", "avx512_bf16", "amx_bf16", "asimddp", "i8mm")
 """Instructions that int8 and bf16 models run fast with, as Linux names them."""
 
 _ROOT = Path("/")
@@ -70,6 +71,11 @@ def cpu_flags(root: Path = _ROOT) -> frozenset[str]:
         if key.strip() in {"flags", "Features"}:
             return frozenset(CPU_FLAGS) & frozenset(value.split())
     return frozenset()
+
+
+def has_nvidia_gpu(root: Path = _ROOT) -> bool:
+    """Whether an NVIDIA driver lets this process see a GPU: its control device, or the one of WSL."""
+    return any((root / name).exists() for name in ("dev/nvidiactl", "dev/dxg", "dev/nvhost-gpu"))
 
 
 def in_container(root: Path = _ROOT) -> bool:

@@ -21,8 +21,9 @@ from pydantic import (
 )
 
 from nearfield_server.config.address import parse_address
+from nearfield_server.config.device import DEVICE_KINDS, parse_device, suggest_device
 
-__all__ = ["BUILTIN", "BUILTIN_NAME", "Batching", "Cache", "Config", "Limits", "Stream", "Tls"]
+__all__ = ["BUILTIN", "BUILTIN_NAME", "Batching", "Cache", "Config", "Hub", "Limits", "Stream", "Tls"]
 
 BUILTIN = "builtin"
 """Stands for the built-in encoder where a model's folder is asked for."""
@@ -54,10 +55,29 @@ def _address_or_nothing(value: str) -> str:
 
 
 def _device(value: str) -> str:
-    if re.fullmatch(r"auto|cpu|cuda(:\d{1,2})?", value) is None:
-        msg = "must be auto, cpu, cuda or cuda:N"
-        raise ValueError(msg)
+    return str(parse_device(value))
+
+
+def _options_by_kind(value: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    for kind in value:
+        if kind not in DEVICE_KINDS:
+            msg = f"{kind} is no device; known: {', '.join(DEVICE_KINDS)}{suggest_device(kind)}"
+            raise ValueError(msg)
     return value
+
+
+def _option(value: Any) -> Any:
+    # ONNX Runtime takes strings, and writes truth values as 1 and 0.
+    if isinstance(value, bool):
+        return str(int(value))
+    return str(value) if isinstance(value, (int, float)) else value
+
+
+def _url_or_nothing(value: str) -> str:
+    if value and re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", value) is None:
+        msg = "must be http://HOST or https://HOST, without a query"
+        raise ValueError(msg)
+    return value.rstrip("/")
 
 
 def _not_empty(value: Any) -> Any:
@@ -189,6 +209,20 @@ class Cache(_Section):
     )
 
 
+class Hub(_Section):
+    """Where models named ORG/MODEL come from."""
+
+    endpoint: Annotated[str, AfterValidator(_url_or_nothing)] = Field(
+        "", description="URL of the hub or of a mirror; empty: HF_ENDPOINT, else https://huggingface.co."
+    )
+    offline: bool = Field(False, description="Use downloaded models only; HF_HUB_OFFLINE=1 does the same.")
+    cache_dir: _File | None = Field(None, description="Folder of downloaded models; none: hub in data_dir.")
+    token_file: _File | None = Field(None, description="File with a token for the hub; none: HF_TOKEN, if set.")
+    timeout_seconds: _Number = Field(
+        10.0, gt=0.0, le=600.0, description="Seconds to wait for each answer of the hub; over 0 to 600."
+    )
+
+
 class Config(_Section):
     """All settings of one server."""
 
@@ -201,12 +235,29 @@ class Config(_Section):
     data_dir: _File = Field(Path("nearfield-data"), description="Folder of the server's data; made when missing.")
     models: dict[_ModelName, Annotated[str, Field(min_length=1)]] = Field(
         default_factory=dict,
-        description='Name of each model (1 to 64 of A-Z a-z 0-9 . _ -) and its folder, or "builtin". '
+        description='Name of each model (1 to 64 of A-Z a-z 0-9 . _ -) and its folder, hub id or "builtin". '
         "None: the built-in encoder as all-MiniLM-L6-v2.",
     )
     default_model: str = Field("", description="Model of calls that name none; empty: the first of models.")
     device: Annotated[str, AfterValidator(_device)] = Field(
-        "auto", description="Where models run: auto (a GPU if this build can use one), cpu, cuda or cuda:N."
+        "auto",
+        description="Where models run: auto (a GPU if this build can use one), cpu, cuda[:N[,M]], tensorrt[:N], "
+        "openvino, coreml or dml[:N].",
+    )
+    precision: Literal["auto", "fp32", "fp16", "int8", "w8"] = Field(
+        "auto", description="Which of a model's graphs is run: auto (the one for the device), fp32, fp16, int8 or w8."
+    )
+    provider_options: Annotated[
+        dict[str, dict[str, Annotated[str, BeforeValidator(_option)]]], AfterValidator(_options_by_kind)
+    ] = Field(
+        default_factory=dict,
+        description="By kind of device, options of its execution provider in ONNX Runtime: texts or numbers.",
+    )
+    model_load_seconds: _Number = Field(
+        120.0,
+        ge=0.0,
+        le=86400.0,
+        description="Seconds that a graph without a stated SHA-256 may take in a trial process; 0: no trial, to 86400.",
     )
     log_format: Literal["human", "json"] = Field("human", description="Log lines for people or for machines.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
@@ -225,6 +276,7 @@ class Config(_Section):
     batching: Batching = Field(default_factory=Batching, description="Queues and workers.")
     stream: Stream = Field(default_factory=Stream, description="EmbedStream.")
     cache: Cache = Field(default_factory=Cache, description="Vectors kept.")
+    hub: Hub = Field(default_factory=Hub, description="Downloads of models.")
 
     @property
     def reflection_on(self) -> bool:

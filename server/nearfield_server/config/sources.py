@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nearfield_server.config.catalogue import SECTIONS, SETTINGS, nearest
+from nearfield_server.config.hub_id import hub_id_of
 from nearfield_server.config.yaml_file import YamlProblem, read_mapping
 
 __all__ = ["CONFIG_VARIABLE", "Source", "flag_name", "from_environment", "from_file", "from_flags", "variable_name"]
@@ -19,6 +20,8 @@ _NOT_SETTINGS = {CONFIG_VARIABLE, "NEARFIELD_TARGET"}  # the second is the clien
 _TESTS = "NEARFIELD_TEST_"
 _FLAGS = {"models": "--model", "batching.workers": "--workers"}
 _MAX_FILE_BYTES = 1 << 20
+# Settings that are mappings, with an example of each.
+_MAPPINGS = {"models": '{"name": "folder"}', "provider_options": '{"cuda": {"gpu_mem_limit": 4294967296}}'}
 
 
 @dataclass(slots=True)
@@ -77,8 +80,8 @@ def from_environment(environ: Mapping[str, str]) -> Source:
             continue
         if (key := keys.get(name)) is None:
             source.problems.append(_unknown_variable(name))
-        elif key == "models":
-            _read_models(text, name, source)
+        elif key in _MAPPINGS:
+            _read_mapping(key, text, name, source)
         else:
             source.add(key, text, f"environment {name}")
     return source
@@ -122,7 +125,7 @@ def _flatten(values: Mapping[str, Any], prefix: str, file: _File, source: Source
     for name, value in values.items():
         key = f"{prefix}{name}"
         if key in SETTINGS:
-            source.add(key, {} if key == "models" and value is None else value, file.origin, file.place(key))
+            source.add(key, {} if key in _MAPPINGS and value is None else value, file.origin, file.place(key))
         elif key not in SECTIONS:
             source.problems.append(f"{key}: no such setting{nearest(key)} ({file.place(key)})")
         elif isinstance(value, Mapping):
@@ -135,8 +138,10 @@ def _pairs(texts: Sequence[object], origin: str, problems: list[str]) -> dict[st
     models: dict[str, str] = {}
     for text in map(str, texts):
         name, equals, folder = text.partition("=")
+        if not equals and (on_hub := hub_id_of(text)):
+            name, equals, folder = on_hub.name, "=", text
         if not (name and equals and folder):
-            problems.append(f"models: {text!r} must be NAME=PATH, or NAME=builtin ({origin})")
+            problems.append(f"models: {text!r} must be NAME=PATH, NAME=builtin, or ORG/MODEL of a hub ({origin})")
         elif name in models:
             problems.append(f"models: {name} is given twice ({origin})")
         else:
@@ -144,15 +149,13 @@ def _pairs(texts: Sequence[object], origin: str, problems: list[str]) -> dict[st
     return models
 
 
-def _read_models(text: str, name: str, source: Source) -> None:
+def _read_mapping(key: str, text: str, name: str, source: Source) -> None:
     try:
         value = read_mapping(text)[0]
     except YamlProblem as problem:
-        source.problems.append(
-            f'models: {problem}; it takes a mapping such as {{"name": "folder"}} (environment {name})'
-        )
+        source.problems.append(f"{key}: {problem}; it takes a mapping such as {_MAPPINGS[key]} (environment {name})")
     else:
-        source.add("models", value, f"environment {name}")
+        source.add(key, value, f"environment {name}")
 
 
 def _unknown_variable(name: str) -> str:
