@@ -218,7 +218,7 @@ def test_a_journal_survives_the_disk(tmp_path, unfinished):
 
 
 def run_command(given, out, client, **changes):
-    request = Request(file=given, out=out, options={}, **changes)
+    request = Request(files=(given,), out=out, options={}, **changes)
     embedding._to_file(request, open_source(given, "text"), Output(), client, {})
 
 

@@ -14,7 +14,7 @@ from nearfield_server.cli.failures import reporting
 if TYPE_CHECKING:
     from nearfield import StreamOptions
 
-__all__ = ["DType", "Encoding", "Format", "InputType", "OnError", "Truncate", "embed"]
+__all__ = ["ChunkPooling", "DType", "Encoding", "Format", "InputType", "OnError", "Truncate", "embed"]
 
 Format = StrEnum("Format", ["txt", "jsonl", "csv", "tsv", "parquet"])
 InputType = StrEnum("InputType", ["query", "document", "classification", "clustering"])
@@ -22,14 +22,19 @@ Truncate = StrEnum("Truncate", ["end", "start", "none"])
 DType = StrEnum("DType", ["float32", "float16", "int8", "uint8", "binary", "ubinary"])
 Encoding = StrEnum("Encoding", ["floats", "base64"])
 OnError = StrEnum("OnError", ["fail", "skip"])
+ChunkPooling = StrEnum("ChunkPooling", ["none", "mean"])
 
 _INPUT, _VECTORS, _OUTPUT, _RUN = "Input", "Vectors", "Output", "Run"
 
 
 def embed(
-    file: Annotated[
-        str, typer.Argument(help="Texts: .txt, .jsonl, .csv, .tsv (also .gz) or .parquet; - is stdin.")
-    ] = "-",
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FILE]...",
+            help="Texts: one .txt, .jsonl, .csv, .tsv (also .gz) or .parquet; - is stdin. With --images: files, folders.",
+        ),
+    ] = None,
     out: Annotated[
         str,
         typer.Option("--out", "-o", help="Vectors: .npy, .parquet or .jsonl; - is JSON lines to stdout."),
@@ -61,6 +66,37 @@ def embed(
     special_tokens_as_text: Annotated[
         bool,
         typer.Option("--special-tokens-as-text", help="Take a typed [SEP] as plain text.", rich_help_panel=_VECTORS),
+    ] = False,
+    sparse: Annotated[
+        bool, typer.Option("--sparse", help="A weight per vocabulary id, such as SPLADE's.", rich_help_panel=_VECTORS)
+    ] = False,
+    multi: Annotated[
+        bool, typer.Option("--multi", help="A vector per token, such as ColBERT's.", rich_help_panel=_VECTORS)
+    ] = False,
+    chunk: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="TOKENS",
+            help="Divide texts into chunks of at most TOKENS instead of cutting them; 0: as the model takes.",
+            rich_help_panel=_VECTORS,
+        ),
+    ] = None,
+    overlap: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="TOKENS", help="Begin a chunk with the last TOKENS again.", rich_help_panel=_VECTORS
+        ),
+    ] = 0,
+    chunk_pooling: Annotated[
+        ChunkPooling,
+        typer.Option(help="A row per chunk (none), or the mean of a text's chunks.", rich_help_panel=_VECTORS),
+    ] = ChunkPooling("none"),
+    images: Annotated[
+        bool,
+        typer.Option(
+            "--images", help="FILE are images (JPEG, PNG, WebP), and folders of them.", rich_help_panel=_INPUT
+        ),
     ] = False,
     text_field: Annotated[
         str, typer.Option(help="Field or column that holds the text.", rich_help_panel=_INPUT)
@@ -102,13 +138,14 @@ def embed(
     target: TargetOption = DEFAULT_TARGET,
     local: LocalOption = False,
 ) -> None:
-    """Embed every text of FILE into OUT, in constant memory; an interrupted run goes on where it was.
+    """Embed every text of FILE, or every image, into OUT, in constant memory; an interrupted run goes on where it was.
 
     OUT appears when it is whole. Until then OUT.partial holds what is done: run the same command again to go on
     (stdin can't be resumed). Progress and the summary go to stderr.
     """
     with reporting():
-        from nearfield_server.cli.embedding import Request, embed_file  # noqa: PLC0415  loads numpy
+        from nearfield_server.cli.embed_request import Division, Request  # noqa: PLC0415  loads numpy
+        from nearfield_server.cli.embedding import embed_file  # noqa: PLC0415  loads numpy
 
         options: StreamOptions = {
             "prompt_name": prompt_name,
@@ -120,7 +157,7 @@ def embed(
             "special_tokens_as_text": special_tokens_as_text,
         }
         request = Request(
-            file=None if file == "-" else Path(file),
+            files=tuple(Path(file) for file in files or ("-",)),
             out=None if out == "-" else Path(out),
             options=options,
             model=model,
@@ -131,6 +168,11 @@ def embed(
             id_field=id_field,
             keep=tuple(name.strip() for names in keep or () for name in names.split(",") if name.strip()),
             encoding=encoding.value,
+            images=images,
+            sparse=sparse,
+            multi=multi,
+            division=None if chunk is None else Division(chunk, overlap, chunk_pooling.value),
+            overlap=overlap,
             overwrite=overwrite,
             resume=resume,
             batch_size=batch_size,

@@ -5,17 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from nearfield_server.cli.connect import connected, local_models
+from nearfield_server.cli.embed_request import Request, check
 from nearfield_server.cli.failures import CliError, Exit, describe, fail
+from nearfield_server.cli.files.images import ImageSource, image_files
 from nearfield_server.cli.files.job import BadRow, Embedder, Job, Sink, run
-from nearfield_server.cli.files.journal import Counts, identity_of
+from nearfield_server.cli.files.journal import Counts, Identity, identity_of, identity_of_files
 from nearfield_server.cli.files.partial import Partial, Paths
+from nearfield_server.cli.files.ragged import reserved_names
 from nearfield_server.cli.files.rows import InputError, Source
 from nearfield_server.cli.files.sources import open_source
 from nearfield_server.cli.files.stdout import StdoutSink
@@ -24,31 +25,9 @@ from nearfield_server.cli.files.writers import Column, Output, output_format, pu
 from nearfield_server.cli.progress import Progress, counted, duration
 
 if TYPE_CHECKING:
-    from nearfield import StreamOptions
+    from nearfield import Image, Model, StreamOptions
 
-__all__ = ["Request", "embed_file"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """The arguments; `None` for `file` and `out` is stdin and stdout."""
-
-    file: Path | None
-    out: Path | None
-    options: StreamOptions
-    model: str = ""
-    text_field: str = "text"
-    format: str | None = None
-    limit: int | None = None
-    skip_bad_rows: bool = False
-    id_field: str = ""
-    keep: tuple[str, ...] = ()
-    encoding: str = "floats"
-    overwrite: bool = False
-    resume: bool = True
-    batch_size: int | None = None
-    target: str = ""
-    local: bool = False
+__all__ = ["embed_file"]
 
 
 def embed_file(request: Request) -> None:
@@ -59,49 +38,56 @@ def embed_file(request: Request) -> None:
         nearfield.NearfieldError: the server refused or went away.
     """
     name, served = local_models(request.model, local=request.local)
-    _check_output(request)
-    source = open_source(request.file, request.text_field, request.format)
+    check(request)
+    source = _source(request)
     columns = _columns(request, source)
     with connected(request.target, local=request.local, models=served) as connection:
         chosen = connection.model(name)
-        options: StreamOptions = {**request.options, "model": name, "batch_size": request.batch_size}
+        _check_model(request, chosen)
+        options = request.stream_options(name)
         about = {
             "model": chosen.name if chosen else name,
             "model_version": chosen.version if chosen else "",
-            **request.options,
+            **request.facts(),
         }
-        if request.file is None and sys.stdin is not None and sys.stdin.isatty():
+        if request.is_stdin and sys.stdin is not None and sys.stdin.isatty():
             _say("reading texts from the terminal, one a line; Ctrl-D ends them")
-        output = Output(columns=columns, encoding=request.encoding, note=about)
+        output = Output(columns=columns, encoding=request.encoding, kind=request.kind, note=about)
         if request.out is None:
             _to_stdout(request, source, output, connection.client, options)
         else:
             _to_file(request, source, output, connection.client, options)
 
 
-def _check_output(request: Request) -> None:
-    out = request.out
-    if out is None:
+def _source(request: Request) -> Source:
+    if request.images:
+        return ImageSource(image_files(request.files))
+    return open_source(request.file, request.text_field, request.format)
+
+
+def _identity(request: Request) -> Identity | None:
+    """Give what tells the input from others; `None` for stdin."""
+    if request.images:
+        return identity_of_files(image_files(request.files))
+    return identity_of(request.file) if request.file is not None else None
+
+
+def _check_model(request: Request, model: Model | None) -> None:
+    """Refuse what the model is known not to do."""
+    if model is None or not model.is_ready:
         return
-    kind = output_format(out)
-    if not out.parent.is_dir():
-        raise CliError(f"{out}: there is no folder {out.parent}")
-    if out.is_dir():
-        raise CliError(f"{out} is a folder")
-    if request.file is not None and out.exists() and request.file.exists() and out.samefile(request.file):
-        raise CliError(f"{out} is the input itself")
-    if out.exists() and not request.overwrite:
-        raise CliError(f"{out} exists; --overwrite replaces it")
-    if kind == "npy" and (request.keep or request.id_field):
-        raise CliError(f"{out}: .npy holds vectors only; --keep and --id-field need .parquet or .jsonl")
-    if kind != "jsonl" and request.encoding == "base64":
-        raise CliError(f"{out}: --encoding base64 is for .jsonl")
-    if request.file is None and (request.keep or request.id_field):
-        raise CliError("--keep and --id-field read the input a second time, which stdin can't: save it to a file first")
+    if request.images and not model.accepts_images:
+        raise CliError(f"model {model.name} embeds no images; `nearfield models` lists the others")
+    wanted = request.kind if request.sparse or request.multi else "dense"
+    if model.outputs and wanted not in model.outputs:
+        gives = f"{', '.join(model.outputs)}, nothing {wanted}"
+        raise CliError(f"model {model.name} gives {gives}; `nearfield models` lists the others")
 
 
 def _columns(request: Request, source: Source) -> tuple[Column, ...]:
     """Work out what is carried over, and check it against the input's columns where these can be known."""
+    if request.images and not (request.out is not None and output_format(request.out) == "npy"):
+        return (Column("path", "path"),)
     if not (request.keep or request.id_field):
         return ()
     there = source.columns()
@@ -115,7 +101,7 @@ def _columns(request: Request, source: Source) -> tuple[Column, ...]:
         columns.insert(0, Column(request.id_field, "id"))
     if there is not None:
         require_columns(source.name, [column.source for column in columns], there)
-    names = ["row", "embedding", *(column.name for column in columns)]
+    names = [*reserved_names(request.kind), *(column.name for column in columns)]
     doubled = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if doubled:
         raise CliError(f"the output would have two columns {doubled[0]!r}; name the ones to --keep, without that one")
@@ -127,14 +113,15 @@ def _to_stdout(request: Request, source: Source, output: Output, embedder: Embed
     with _progress(request, source, 0) as progress:
         run(_job(request, source, sink, options, progress), embedder)
     if not sink.counts.rows:
-        raise InputError(f"{source.name} holds no texts")
+        raise InputError(f"{source.name} holds no {request.unit}")
     _finished(request, sink.counts, 0, progress.seconds)
 
 
 def _to_file(request: Request, source: Source, output: Output, embedder: Embedder, options: StreamOptions) -> None:
     assert request.out is not None  # noqa: S101  the caller looked
-    identity = identity_of(request.file) if request.file is not None else None
-    partial = Partial(Paths(request.out), identity, _journalled(request, output))
+    identity = _identity(request)
+    ragged = request.kind != "dense"
+    partial = Partial(Paths(request.out), identity, _journalled(request, output), ragged=ragged)
     done = partial.open(resume=request.resume, overwrite=request.overwrite)
     if done:
         _say(f"going on after {counted(done)} of an unfinished run")
@@ -142,8 +129,8 @@ def _to_file(request: Request, source: Source, output: Output, embedder: Embedde
         with _telling_what_is_left(partial), _progress(request, source, done) as progress:
             run(_job(request, source, partial, options, progress), embedder)
             _check_outcome(request, partial)
-            if output.columns and request.file is not None and identity_of(request.file) != identity:
-                raise InputError(f"{request.file} was changed while it was read; run again with --overwrite")
+            if output.columns and _identity(request) != identity:
+                raise InputError(f"{source.name} was changed while it was read; run again with --overwrite")
             publish(partial.paths, partial.finish(), output, source)
     finally:
         partial.close()
@@ -176,14 +163,21 @@ def _job(
         skip_bad_rows=request.skip_bad_rows,
         limit=request.limit,
         on_progress=progress.update,
+        as_input=_image if request.images else str,
     )
+
+
+def _image(path: str) -> Image:
+    import nearfield  # noqa: PLC0415  loads grpc
+
+    return nearfield.Image(path)
 
 
 def _check_outcome(request: Request, partial: Partial) -> None:
     """Refuse an output without a vector."""
     if not partial.counts.rows:
         partial.paths.drop_partial()
-        raise InputError(f"{request.file or 'stdin'} holds no texts")
+        raise InputError(f"{request.file or 'stdin'} holds no {request.unit}")
     if not partial.counts.vectors:
         partial.finish()
         partial.paths.spooled_errors.replace(partial.paths.errors)
@@ -198,7 +192,7 @@ def _progress(request: Request, source: Source, done: int) -> Iterator[Progress]
     total = source.total_rows
     if total is not None and request.limit is not None:
         total = min(total, request.limit)
-    progress = Progress(fraction=source.fraction, total=total, done_before=done)
+    progress = Progress(fraction=source.fraction, total=total, done_before=done, unit=request.unit)
     try:
         yield progress
     finally:
@@ -242,7 +236,7 @@ def _finished(request: Request, counts: Counts, done: int, seconds: float) -> No
     if done:
         facts.append(f"{counted(done)} from before")
     rate = (counts.rows - done) / max(seconds, 1e-9)
-    facts += [duration(seconds), f"{rate:,.0f} texts/s"]
+    facts += [duration(seconds), f"{rate:,.0f} {request.unit}/s"]
     _say(f"{counted(counts.rows)}: {', '.join(facts)} -> {request.out or 'stdout'}")
     if counts.failed:
         raise typer.Exit(Exit.SKIPPED)

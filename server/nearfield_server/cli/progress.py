@@ -31,6 +31,7 @@ class Progress:
         fraction: Callable[[], float | None],
         total: int | None = None,
         done_before: int = 0,
+        unit: str = "texts",
         stream: IO[str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -38,6 +39,7 @@ class Progress:
         self._fraction = fraction
         self._total = total
         self._done_before = done_before
+        self._unit = unit
         self._stream = stream or sys.stderr
         self._clock = clock
         self._terminal = self._stream.isatty()
@@ -58,7 +60,8 @@ class Progress:
         self._next = now + (_BAR_SECONDS if self._terminal else _LINE_SECONDS)
         rate = (rows - self._done_before) / max(now - self._started, 1e-9)
         part = rows / self._total if self._total else self._fraction()
-        line = status_line(rows, self._total, rate, self._seconds_left(rows, rate, part), part)
+        rated = f"{rate:,.0f} {self._unit}/s"
+        line = status_line(rows, self._total, rated, self._seconds_left(rows, rate, part), part)
         if self._terminal:
             self._draw(line, part)
         else:
@@ -91,12 +94,12 @@ class Progress:
         bar.update(task, description=line, completed=part or 0.0)
 
 
-def status_line(rows: int, total: int | None, rate: float, seconds_left: float | None, part: float | None) -> str:
+def status_line(rows: int, total: int | None, rate: str, seconds_left: float | None, part: float | None) -> str:
     """Give what is known in one line."""
     done = f"{rows:,}/{total:,} rows" if total else counted(rows)
     percent = f" ({part:.0%})" if part is not None else ""
     eta = f", {duration(seconds_left)} left" if seconds_left is not None else ""
-    return f"{done}{percent}, {rate:,.0f} texts/s{eta}"
+    return f"{done}{percent}, {rate}{eta}"
 
 
 def counted(rows: int) -> str:

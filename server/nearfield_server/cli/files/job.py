@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
+import numpy as np
 import numpy.typing as npt
 
 from nearfield_server.cli.failures import CliError
@@ -40,7 +41,7 @@ class BadRow(CliError):
 class Embedder(Protocol):
     """What a run needs of `nearfield.Client`."""
 
-    def embed_stream(self, inputs: Iterable[str], /, **options: Unpack[StreamOptions]) -> Iterator[StreamResult]:
+    def embed_stream(self, inputs: Iterable[Any], /, **options: Unpack[StreamOptions]) -> Iterator[StreamResult]:
         """Yield one result per input; in their order with `ordered=True`."""
         ...
 
@@ -53,8 +54,16 @@ class Sink(Protocol):
         """How far it is."""
         ...
 
-    def add(self, row: Row, vector: npt.NDArray[Any], *, tokens: int, truncated: bool) -> None:
-        """Settle the next row with its vector."""
+    def add(
+        self,
+        row: Row,
+        vector: npt.NDArray[Any],
+        *,
+        tokens: int,
+        truncated: bool,
+        marks: npt.NDArray[Any] | None = None,
+    ) -> None:
+        """Settle the next row with its vector; or with several, [n, width], and their marks, as in `ragged`."""
         ...
 
     def skip(self, row: Row, code: str, message: str) -> None:
@@ -68,7 +77,11 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What to do. `on_progress` is told the rows settled after each of them; `limit` counts rows of the whole input."""
+    """What to do.
+
+    `on_progress` is told the rows settled after each of them; `limit` counts rows of the whole input; `as_input` makes of
+    a row's text what the client is given.
+    """
 
     source: Source
     sink: Sink
@@ -78,6 +91,7 @@ class Job:
     limit: int | None = None
     checkpoint_seconds: float = 2.0
     on_progress: Callable[[int], None] = lambda _rows: None
+    as_input: Callable[[str], Any] = str
     clock: Callable[[], float] = field(default=time.monotonic)
 
 
@@ -129,7 +143,7 @@ class _Feed:
         self._job = job
         self._unsettled: deque[Row] = deque()
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[Any]:
         job = self._job
         done = job.sink.counts.rows
         self._rows = job.source.rows(skip=done, fields=job.fields)
@@ -137,7 +151,7 @@ class _Feed:
             for row in islice(self._rows, None if job.limit is None else max(0, job.limit - done)):
                 self._take(row)
                 if row.text is not None:
-                    yield row.text
+                    yield job.as_input(row.text)
         except Exception as error:  # noqa: BLE001  kept for `run`: the rows before it are to be settled first
             self.failure = error
 
@@ -174,9 +188,8 @@ class _Feed:
 def _settle(job: Job, row: Row, result: StreamResult) -> None:
     error = result.error
     if error is None:
-        if result.embedding is None:
-            raise AssertionError("this is a bug: a result without vector and error")
-        job.sink.add(row, result.embedding, tokens=result.token_count, truncated=result.truncated)
+        vectors, marks = _vectors_of(result)
+        job.sink.add(row, vectors, tokens=result.token_count, truncated=result.truncated, marks=marks)
         return
     if error.code.name not in _FAULTS_OF_A_ROW or error.retry_delay is not None:
         raise error
@@ -185,6 +198,19 @@ def _settle(job: Job, row: Row, result: StreamResult) -> None:
         place = f" ({row.place})" if row.place else ""
         raise BadRow(f"{job.source.name}: row {row.number}{place}: {error.code.name}: {reason}")
     job.sink.skip(row, error.code.name, reason)
+
+
+def _vectors_of(result: StreamResult) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
+    """Give a result's vector, or its vectors with the marks of each, as in `ragged`."""
+    if result.sparse is not None:
+        return result.sparse.values[:, None], result.sparse.indices[:, None]
+    if result.multi is not None:
+        return result.multi.vectors, result.multi.token_ids[:, None]
+    if result.embedding is None:
+        raise AssertionError("this is a bug: a result without vector and error")
+    if result.embedding.ndim == 1:
+        return result.embedding, None
+    return result.embedding, np.array([(one.start, one.end, one.token_count) for one in result.chunks], np.int32)
 
 
 def _reason(error: NearfieldError) -> str:

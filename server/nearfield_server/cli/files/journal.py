@@ -10,12 +10,12 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["Counts", "Identity", "Journal", "identity_of", "sync_file", "sync_folder"]
+__all__ = ["Counts", "Identity", "Journal", "identity_of", "identity_of_files", "sync_file", "sync_folder"]
 
 _FORMAT = 1
 _HEAD_BYTES = 1 << 20
@@ -32,7 +32,8 @@ class Identity(NamedTuple):
 class Counts(NamedTuple):
     """How far a run is. Immutable, so that an interrupt between two rows never sees half of a row counted.
 
-    `rows` counts rows of the input that are settled, `failed` those of them that have no vector.
+    `rows` counts rows of the input that are settled, `failed` those of them that have no vector, `spooled` the vectors of
+    all rows where a row has several.
     """
 
     rows: int = 0
@@ -40,10 +41,11 @@ class Counts(NamedTuple):
     truncated: int = 0
     tokens: int = 0
     error_bytes: int = 0
+    spooled: int = 0
 
     @property
     def vectors(self) -> int:
-        """Rows in the spool."""
+        """Rows that have a vector, or several."""
         return self.rows - self.failed
 
 
@@ -56,6 +58,7 @@ class Journal:
     counts: Counts = field(default_factory=Counts)
     dtype: str = ""
     width: int = 0
+    mark_width: int = 0
 
     def save(self, path: Path) -> None:
         """Replace the journal at `path`; on the disk when it returns."""
@@ -89,6 +92,16 @@ def identity_of(path: Path) -> Identity:
     with path.open("rb") as file:
         state = os.fstat(file.fileno())
         return Identity(state.st_size, state.st_mtime_ns, hashlib.sha256(file.read(_HEAD_BYTES)).hexdigest())
+
+
+def identity_of_files(paths: Sequence[Path]) -> Identity:
+    """Look at many files, in their order: names, sizes and times of change; none is opened."""
+    digest, size, modified = hashlib.sha256(), 0, 0
+    for path in paths:
+        state = path.stat()
+        digest.update(json.dumps([str(path), state.st_size, state.st_mtime_ns]).encode())
+        size, modified = size + state.st_size, max(modified, state.st_mtime_ns)
+    return Identity(size, modified, digest.hexdigest())
 
 
 def sync_file(path: Path) -> None:

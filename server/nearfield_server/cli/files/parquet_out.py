@@ -19,9 +19,11 @@ from nearfield_server.cli.files.rows import Source
 if TYPE_CHECKING:
     from nearfield_server.cli.files.writers import Chunk, Column, Output
 
-__all__ = ["column_types", "write_parquet"]
+__all__ = ["ELEMENTS", "carried_arrays", "column_types", "schema_of", "write_parquet"]
 
-_ELEMENTS = {"<f4": pa.float32(), "<f2": pa.float16(), "|i1": pa.int8(), "|u1": pa.uint8()}
+ELEMENTS = {"<f4": pa.float32(), "<f2": pa.float16(), "|i1": pa.int8(), "|u1": pa.uint8()}
+"""Arrow's name for each type of vector."""
+
 _INT64 = range(-(2**63), 2**63)
 _EXACT_IN_FLOAT64 = range(-(2**53), 2**53 + 1)
 
@@ -29,23 +31,31 @@ _EXACT_IN_FLOAT64 = range(-(2**53), 2**53 + 1)
 def write_parquet(path: Path, parts: Iterator[Chunk], journal: Journal, output: Output, source: Source) -> None:
     """Write all parts to `path`."""
     types = column_types(source, output.columns)
-    element = _ELEMENTS[journal.dtype or "<f4"]
-    fields = [
-        pa.field("row", pa.int64(), nullable=False),
-        *(pa.field(name, kind) for name, kind in types.items()),
-        pa.field("embedding", pa.list_(pa.field("item", element, nullable=False), journal.width), nullable=False),
-    ]
-    schema = pa.schema(fields, metadata={"nearfield": json.dumps(dict(output.note or {}))})
+    element = ELEMENTS[journal.dtype or "<f4"]
+    embedding = pa.list_(pa.field("item", element, nullable=False), journal.width)
+    schema = schema_of(types, {"embedding": embedding}, output)
     with pq.ParquetWriter(path, schema, use_dictionary=list(types) or False) as writer:
         for part in parts:
             vectors = pa.FixedSizeListArray.from_arrays(
                 pa.array(part.vectors.reshape(-1), element), type=schema.field("embedding").type
             )
-            carried = [
-                pa.array([_fitting(row[name], kind) for row in part.fields], kind) for name, kind in types.items()
-            ]
-            arrays = [pa.array(part.numbers, pa.int64()), *carried, vectors]
+            arrays = [pa.array(part.numbers, pa.int64()), *carried_arrays(part.fields, types), vectors]
             writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
+
+
+def schema_of(carried: Mapping[str, pa.DataType], own: Mapping[str, pa.DataType], output: Output) -> pa.Schema:
+    """Give the schema: the row's number, the columns carried over, the output's own."""
+    fields = [
+        pa.field("row", pa.int64(), nullable=False),
+        *(pa.field(name, kind) for name, kind in carried.items()),
+        *(pa.field(name, kind, nullable=False) for name, kind in own.items()),
+    ]
+    return pa.schema(fields, metadata={"nearfield": json.dumps(dict(output.note or {}))})
+
+
+def carried_arrays(rows: Sequence[Mapping[str, Any]], types: Mapping[str, pa.DataType]) -> list[pa.Array]:
+    """Give the columns carried over."""
+    return [pa.array([_fitting(row[name], kind) for row in rows], kind) for name, kind in types.items()]
 
 
 def column_types(source: Source, columns: Sequence[Column]) -> Mapping[str, pa.DataType]:

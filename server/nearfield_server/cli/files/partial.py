@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from nearfield_server.cli.failures import CliError, Exit
 from nearfield_server.cli.files.journal import Counts, Identity, Journal
+from nearfield_server.cli.files.ragged import Marks
 from nearfield_server.cli.files.rows import Row
 from nearfield_server.cli.files.spool import Spool
 
@@ -47,6 +48,16 @@ class Paths:
         return self._beside(".partial.json")
 
     @property
+    def spooled_counts(self) -> Path:
+        """Of rows with several vectors: how many each has."""
+        return self._beside(".partial.counts")
+
+    @property
+    def spooled_marks(self) -> Path:
+        """Of rows with several vectors: the whole numbers beside each."""
+        return self._beside(".partial.marks")
+
+    @property
     def spooled_errors(self) -> Path:
         """Rows skipped so far."""
         return self._beside(".partial.errors.jsonl")
@@ -68,21 +79,29 @@ class Paths:
 
     def drop_partial(self) -> None:
         """Remove what an unfinished run left."""
-        for path in (self.journal, self.spool, self.spooled_errors, self.converted):
+        others = (self.spooled_counts, self.spooled_marks, self.spooled_errors, self.converted)
+        for path in (self.journal, self.spool, *others):
             path.unlink(missing_ok=True)
 
 
 class Partial:
     """Where rows go until the output is whole."""
 
-    def __init__(self, paths: Paths, identity: Identity | None, options: Mapping[str, Any]) -> None:
-        """Prepare; `open` begins. `identity` is `None` for an input that can't be read again."""
+    def __init__(
+        self, paths: Paths, identity: Identity | None, options: Mapping[str, Any], *, ragged: bool = False
+    ) -> None:
+        """Prepare; `open` begins.
+
+        `identity` is `None` for an input that can't be read again; `ragged` says that a row has several vectors.
+        """
         self.paths = paths
         self.counts = Counts()
         self.safe = Counts()
         """Of `counts`, what a run would go on after if this one were killed now."""
         self._identity = identity
         self._options = options
+        self._ragged = ragged
+        self._marks: Marks | None = None
 
     @property
     def resumable(self) -> bool:
@@ -97,17 +116,29 @@ class Partial:
         """
         self._spool = self._locked_spool()
         try:
+            self._marks = Marks(self.paths.spooled_counts, self.paths.spooled_marks) if self._ragged else None
             found = self._found(overwrite=overwrite) if resume else None
-            if found is None or not self._spool.begin(rows=found.counts.vectors, dtype=found.dtype, width=found.width):
+            if found is None or not self._begin(found):
                 found = None
-                self._spool.begin()
+                self._begin(Journal(identity=Identity(0, 0, ""), options={}))
             self.counts = self.safe = found.counts if found is not None else Counts()
             self._errors = self.paths.spooled_errors.open("ab")
             self._errors.truncate(self.counts.error_bytes)
         except BaseException:
             self._spool.close()
+            if self._marks is not None:
+                self._marks.close()
             raise
         return self.counts.rows
+
+    def _begin(self, found: Journal) -> bool:
+        """Go on after what `found` counts; false if less than that is there."""
+        counts = found.counts
+        if self._marks is None:
+            return self._spool.begin(rows=counts.vectors, dtype=found.dtype, width=found.width)
+        return self._marks.begin(
+            rows=counts.vectors, vectors=counts.spooled, width=found.mark_width
+        ) and self._spool.begin(rows=counts.spooled, dtype=found.dtype, width=found.width)
 
     def _locked_spool(self) -> Spool:
         try:
@@ -140,12 +171,23 @@ class Partial:
                 return f"with {name.replace('_', ' ')} {_shown(before)}, not {_shown(now)}"
         return ""
 
-    def add(self, row: Row, vector: npt.NDArray[Any], *, tokens: int, truncated: bool) -> None:
-        """Settle `row`, which must be the next one, with its vector."""
+    def add(
+        self,
+        row: Row,
+        vector: npt.NDArray[Any],
+        *,
+        tokens: int,
+        truncated: bool,
+        marks: npt.NDArray[Any] | None = None,
+    ) -> None:
+        """Settle `row`, which must be the next one, with its vector, or with several and the marks of each."""
         self._check_next(row)
         self._spool.append(vector)
-        rows, failed, cut, all_tokens, error_bytes = self.counts
-        self.counts = Counts(rows + 1, failed, cut + truncated, all_tokens + tokens, error_bytes)
+        if self._marks is not None and marks is not None:
+            self._marks.append(marks)
+        rows, failed, cut, all_tokens, error_bytes, spooled = self.counts
+        several = 0 if marks is None else len(marks)
+        self.counts = Counts(rows + 1, failed, cut + truncated, all_tokens + tokens, error_bytes, spooled + several)
 
     def skip(self, row: Row, code: str, message: str) -> None:
         """Settle `row`, which must be the next one, without a vector, for the reason given."""
@@ -168,6 +210,8 @@ class Partial:
         if self._identity is None or not counts.rows:
             return
         self._spool.flush()
+        if self._marks is not None:
+            self._marks.flush()
         self._errors.flush()
         os.fsync(self._errors.fileno())
         self.journal(counts).save(self.paths.journal)
@@ -176,13 +220,22 @@ class Partial:
     def journal(self, counts: Counts) -> Journal:
         """Give the journal for `counts`."""
         identity = self._identity or Identity(0, 0, "")
-        spool = self._spool
-        return Journal(identity=identity, options=self._options, counts=counts, dtype=spool.dtype, width=spool.width)
+        spool, marks = self._spool, self._marks
+        return Journal(
+            identity=identity,
+            options=self._options,
+            counts=counts,
+            dtype=spool.dtype,
+            width=spool.width,
+            mark_width=marks.width if marks is not None else 0,
+        )
 
     def finish(self) -> Journal:
         """Complete the spool, as a .npy file; give its final journal."""
         self.checkpoint()
         self._spool.finish()
+        if self._marks is not None:
+            self._marks.flush()
         self._errors.flush()
         return self.journal(self.counts)
 
@@ -190,10 +243,13 @@ class Partial:
         """Close the files, and with them the lock; a partial that isn't worth to go on with is removed."""
         if self._identity is None or not self.safe.rows:
             self.paths.drop_partial()
-        for file in (self._spool, self._errors):
+        closings = [self._spool.close, self._errors.close]
+        if self._marks is not None:
+            closings.append(self._marks.close)
+        for close in closings:
             # What a full disk didn't take can't be written now either, and isn't counted as safe.
             with suppress(OSError):
-                file.close()
+                close()
 
 
 def _size(path: Path) -> int:

@@ -58,20 +58,21 @@ class Spool:
         """Show what it holds."""
         return f"Spool(rows={self.rows}, dtype={self.dtype!r}, width={self.width})"
 
-    def append(self, vector: npt.NDArray[Any]) -> None:
-        """Write one row behind the others.
+    def append(self, vectors: npt.NDArray[Any]) -> None:
+        """Write one row, [width], or several, [rows, width], behind the others.
 
         Raises:
-            ValueError: it is not as wide, or not of the type, of the rows before it.
+            ValueError: they are not as wide, or not of the type, of the rows before them.
         """
-        stored = vector.astype(vector.dtype.newbyteorder("<"), copy=False)
+        stored = vectors.astype(vectors.dtype.newbyteorder("<"), copy=False)
+        width = stored.shape[-1]
         if not self.dtype:
-            self.dtype, self.width = stored.dtype.str, stored.size
-        elif stored.dtype.str != self.dtype or stored.size != self.width:
-            shape = f"{stored.size} of {stored.dtype.str} after {self.width} of {self.dtype}"
+            self.dtype, self.width = stored.dtype.str, width
+        elif stored.dtype.str != self.dtype or width != self.width:
+            shape = f"{width} of {stored.dtype.str} after {self.width} of {self.dtype}"
             raise ValueError(f"vectors changed: {shape}")
         self._file.write(stored.tobytes())
-        self.rows += 1
+        self.rows += len(stored) if stored.ndim > 1 else 1
 
     def flush(self) -> None:
         """Return when all rows are on the disk."""

@@ -8,6 +8,7 @@ from typing import IO, Any
 import numpy.typing as npt
 
 from nearfield_server.cli.files.journal import Counts
+from nearfield_server.cli.files.ragged import member_lines
 from nearfield_server.cli.files.rows import Row
 from nearfield_server.cli.files.writers import Column, Output, formatter, json_line
 
@@ -28,13 +29,26 @@ class StdoutSink:
         """What is carried over from the input."""
         return self._output.columns
 
-    def add(self, row: Row, vector: npt.NDArray[Any], *, tokens: int, truncated: bool) -> None:
-        """Write the row."""
+    def add(
+        self,
+        row: Row,
+        vector: npt.NDArray[Any],
+        *,
+        tokens: int,
+        truncated: bool,
+        marks: npt.NDArray[Any] | None = None,
+    ) -> None:
+        """Write the row; a line per chunk where it is divided."""
         stored = vector.astype(vector.dtype.newbyteorder("<"), copy=False)
-        write = formatter(stored.dtype.str, self._output.encoding)
-        self._line(row, write(stored))
-        rows, failed, cut, all_tokens, _ = self.counts
-        self.counts = Counts(rows + 1, failed, cut + truncated, all_tokens + tokens)
+        lines = member_lines(
+            self._output.kind, self._output.encoding, formatter(stored.dtype.str, self._output.encoding)
+        )
+        for members in lines(stored, marks):
+            self._line(row, members)
+        counts = self.counts
+        self.counts = counts._replace(
+            rows=counts.rows + 1, truncated=counts.truncated + truncated, tokens=counts.tokens + tokens
+        )
 
     def skip(self, row: Row, code: str, message: str) -> None:
         """Write why there is no vector."""

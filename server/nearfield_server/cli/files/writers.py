@@ -22,10 +22,22 @@ import numpy.typing as npt
 from nearfield_server.cli.failures import CliError
 from nearfield_server.cli.files.journal import Journal, sync_file, sync_folder
 from nearfield_server.cli.files.partial import Paths
+from nearfield_server.cli.files.ragged import Files, Group, Kind, member_lines, read_groups
 from nearfield_server.cli.files.rows import InputError, Source
 from nearfield_server.cli.files.spool import npy_header, read_rows
 
-__all__ = ["OUTPUTS", "Chunk", "Column", "Output", "chunks", "formatter", "json_line", "output_format", "publish"]
+__all__ = [
+    "OUTPUTS",
+    "Chunk",
+    "Column",
+    "Output",
+    "chunks",
+    "formatter",
+    "groups",
+    "json_line",
+    "output_format",
+    "publish",
+]
 
 OUTPUTS: Final = ("npy", "parquet", "jsonl")
 """Formats of outputs, by suffix."""
@@ -48,6 +60,7 @@ class Output:
 
     columns: tuple[Column, ...] = ()
     encoding: str = "floats"
+    kind: Kind = "dense"
     note: Mapping[str, Any] | None = None
 
 
@@ -81,20 +94,21 @@ def publish(paths: Paths, journal: Journal, output: Output, source: Source) -> N
     if kind != "npy":
         made = paths.converted
         try:
-            _convert(kind, made, chunks(paths, journal, output, source), (journal, output, source))
+            _convert(kind, made, (paths, journal, output, source))
             sync_file(made)
         except BaseException:
             made.unlink(missing_ok=True)
             raise
+    if kind == "npy" and (journal.counts.failed or output.kind != "dense"):
+        _write_row_numbers(paths, journal, output, source)
+    else:
+        # Of an earlier, overwritten output: they would be taken for this one's.
+        paths.row_numbers.unlink(missing_ok=True)
     if journal.counts.failed:
-        if kind == "npy":
-            _write_row_numbers(paths, journal, source)
         # A copy: killed before the last rename, the run is gone on with and needs its own.
         shutil.copyfile(paths.spooled_errors, paths.errors)
     else:
-        # Of an earlier, overwritten output: they would be taken for this one's.
         paths.errors.unlink(missing_ok=True)
-        paths.row_numbers.unlink(missing_ok=True)
     made.replace(paths.out)
     sync_folder(paths.out.parent)
     paths.drop_partial()
@@ -102,17 +116,37 @@ def publish(paths: Paths, journal: Journal, output: Output, source: Source) -> N
 
 def chunks(paths: Paths, journal: Journal, output: Output, source: Source) -> Iterator[Chunk]:
     """Yield the output's rows in the order of the input."""
-    carried = _carried(paths, journal, output, source)
+    carried = carried_fields(paths, journal, output, source)
     for vectors in read_rows(
         paths.spool, rows=journal.counts.vectors, dtype=journal.dtype, width=journal.width, chunk_rows=_CHUNK_ROWS
     ):
-        pairs = list(islice(carried, len(vectors)))
-        if len(pairs) != len(vectors):
-            raise InputError(f"{source.name} has become shorter since it was embedded; run again with --overwrite")
-        yield Chunk([number for number, _ in pairs], [fields for _, fields in pairs], vectors)
+        yield Chunk(*_taken(carried, len(vectors), source), vectors)
 
 
-def _carried(paths: Paths, journal: Journal, output: Output, source: Source) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def groups(
+    paths: Paths, journal: Journal, output: Output, source: Source
+) -> Iterator[tuple[list[int], list[Mapping[str, Any]], Group]]:
+    """Yield the output's rows, numbers and fields of each, where a row has several vectors."""
+    carried = carried_fields(paths, journal, output, source)
+    files = Files(paths.spool, paths.spooled_counts, paths.spooled_marks)
+    for group in read_groups(
+        files, rows=journal.counts.vectors, dtype=journal.dtype, width=journal.width, mark_width=journal.mark_width
+    ):
+        yield *_taken(carried, len(group.counts), source), group
+
+
+def _taken(
+    carried: Iterator[tuple[int, Mapping[str, Any]]], count: int, source: Source
+) -> tuple[list[int], list[Mapping[str, Any]]]:
+    pairs = list(islice(carried, count))
+    if len(pairs) != count:
+        raise InputError(f"{source.name} has become shorter since it was embedded; run again with --overwrite")
+    return [number for number, _ in pairs], [fields for _, fields in pairs]
+
+
+def carried_fields(
+    paths: Paths, journal: Journal, output: Output, source: Source
+) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Yield number and fields of each row that has a vector; the source is read again only if fields are wanted."""
     skipped = _skipped(paths)
     next_skipped = next(skipped, None)
@@ -139,27 +173,51 @@ def _skipped(paths: Paths) -> Iterator[int]:
                 yield json.loads(line)["row"]
 
 
-def _write_row_numbers(paths: Paths, journal: Journal, source: Source) -> None:
+def _write_row_numbers(paths: Paths, journal: Journal, output: Output, source: Source) -> None:
     """Write OUT.rows.npy: int64 [vectors]."""
-    numbers = (number for number, _ in _carried(paths, journal, Output(), source))
+    if output.kind == "dense":
+        count = journal.counts.vectors
+        numbers = (number for number, _ in carried_fields(paths, journal, Output(), source))
+    else:
+        count = journal.counts.spooled
+        rows = groups(paths, journal, Output(), source)
+        numbers = (int(one) for of_rows, _, group in rows for one in np.repeat(of_rows, group.counts))
     with paths.row_numbers.open("wb") as file:
-        file.write(npy_header("<i8", journal.counts.vectors, None))
+        file.write(npy_header("<i8", count, None))
         while part := list(islice(numbers, 1 << 16)):
             file.write(np.asarray(part, dtype="<i8").tobytes())
 
 
-def _convert(kind: str, path: Path, parts: Iterator[Chunk], about: tuple[Journal, Output, Source]) -> None:
-    journal, output, source = about
+def _convert(kind: str, path: Path, run: tuple[Paths, Journal, Output, Source]) -> None:
+    _, journal, output, source = run
     if kind == "parquet":
-        from nearfield_server.cli.files.parquet_out import write_parquet  # noqa: PLC0415  loads pyarrow
+        if output.kind == "dense":
+            from nearfield_server.cli.files.parquet_out import write_parquet  # noqa: PLC0415  loads pyarrow
 
-        write_parquet(path, parts, journal, output, source)
+            write_parquet(path, chunks(*run), journal, output, source)
+        else:
+            from nearfield_server.cli.files.ragged_parquet import write_ragged_parquet  # noqa: PLC0415  loads pyarrow
+
+            write_ragged_parquet(path, groups(*run), journal, output, source)
         return
-    formatted = formatter(journal.dtype, output.encoding)
+    lines = member_lines(output.kind, output.encoding, formatter(journal.dtype, output.encoding))
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        for part in parts:
+        for number, fields, vectors, marks in _rows(run):
+            for members in lines(vectors, marks):
+                file.write(json_line(number, fields, members))
+
+
+def _rows(
+    run: tuple[Paths, Journal, Output, Source],
+) -> Iterator[tuple[int, Mapping[str, Any], npt.NDArray[Any], npt.NDArray[Any] | None]]:
+    if run[2].kind == "dense":
+        for part in chunks(*run):
             for number, fields, vector in zip(part.numbers, part.fields, part.vectors, strict=True):
-                file.write(json_line(number, fields, formatted(vector)))
+                yield number, fields, vector, None
+        return
+    for numbers, all_fields, group in groups(*run):
+        for number, fields, (vectors, marks) in zip(numbers, all_fields, group.rows(), strict=True):
+            yield number, fields, vectors, marks
 
 
 def json_line(number: int, fields: Mapping[str, Any], embedding: str) -> str:
