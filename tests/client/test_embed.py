@@ -84,7 +84,8 @@ def test_many_texts_are_sent_in_parts_within_the_limits(client, fake):
     texts = texts_of(50)
     vectors = client.embed(texts)
     assert vectors[:, 0].tolist() == [len(text) for text in texts]
-    assert fake.calls == {"GetModel": 1, "Embed": 7}
+    # Limits before, and afterwards whether all parts were of the same version.
+    assert fake.calls == {"GetModel": 2, "Embed": 7}
     assert max(len(one.inputs) for one in fake.requests[1:]) == 8
 
 
@@ -117,7 +118,7 @@ def test_limits_that_became_tighter_are_learned_within_the_call(client, fake):
     fake.fail("Embed", *[_within_limits(fake)] * 50)
     texts = texts_of(20)
     assert client.embed(texts)[:, 0].tolist() == [len(text) for text in texts]
-    assert fake.calls["GetModel"] == 2
+    assert fake.calls["GetModel"] == 3
 
 
 def test_limits_that_did_not_change_are_no_reason_to_try_again(client, fake):
@@ -281,3 +282,22 @@ def test_a_model_exchanged_between_parts_is_no_result(client, fake):
     fake.fail("Embed", None, other)
     with pytest.raises(nearfield.Aborted, match="exchanged"):
         client.embed(texts_of(16))
+
+
+def test_a_version_exchanged_between_parts_is_asked_for_everything_again(client, fake):
+    def other(request, context):
+        fake.model.version = "fedcba987654"
+
+    fake.fail("Embed", None, other)
+    assert client.embed(texts_of(16)).shape == (16, WIDTH)
+    assert fake.calls == {"GetModel": 3, "Embed": 4}
+
+
+def test_a_version_exchanged_twice_is_no_result(client, fake):
+    def other(request, context):
+        fake.model.version = f"{int(fake.model.version, 16) + 1:012x}"
+
+    fake.fail("Embed", *[other] * 4)
+    with pytest.raises(nearfield.Aborted, match="exchanged"):
+        client.embed(texts_of(16))
+    assert client.embed(texts_of(16)).shape == (16, WIDTH)

@@ -156,6 +156,13 @@ def test_many_inputs_are_classified_in_parts(client, fake):
     assert fake.calls["Classify"] == 4
 
 
+def test_with_a_cross_encoder_pairs_of_input_and_label_are_counted(client, fake):
+    fake.model.outputs.append(4)
+    found = client.classify(["a" * index for index in range(10)], labels=["a", "b", "c"])
+    assert [labels[0].score for labels in found] == list(range(10))
+    assert [len(one.inputs) for one in sent(fake, "Classify")] == [2] * 5
+
+
 def test_pairs_stay_with_their_inputs(client, fake):
     found = client.classify(["x"] * 20, pairs=["y" * index for index in range(20)], labels=["y"])
     assert [labels[0].score for labels in found] == list(range(20))

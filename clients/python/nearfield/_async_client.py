@@ -12,12 +12,12 @@ from typing import Any, Self, TypeVar, Unpack, overload
 from nearfield import _methods
 from nearfield._async_stream import AsyncStream
 from nearfield._async_transport import AsyncTransport
-from nearfield._cache import ModelCache
+from nearfield._cache import ModelCache, same_model
 from nearfield._channel import LOAD_SECONDS, ClientOptions, check_timeout, make_settings
 from nearfield._convert_models import aliases_of, model_of
 from nearfield._deadline import Deadline
 from nearfield._embed_jobs import EmbedJob, MultiJob, SparseJob
-from nearfield._errors import NearfieldError
+from nearfield._errors import EXCHANGED, Aborted, NearfieldError
 from nearfield._health import ReadyWait
 from nearfield._jobs import Job
 from nearfield._model import Model
@@ -335,13 +335,17 @@ class AsyncClient:
     async def _run(self, job: Job[_PartT, _RequestT, _ReplyT], options: Mapping[str, Any]) -> None:
         name, deadline = options.get("model") or "", self._deadline(options.get("timeout"))
         known = self._models.get(name)
+        model = known or await self._fetch(name, deadline)
         try:
-            await self._transport.run(job, known or await self._fetch(name, deadline), deadline)
+            parts = await self._transport.run(job, model, deadline)
         except NearfieldError as error:
             is_doubtful = self._models.forget_after(name, error)
-            if known is None or not is_doubtful or (fresh := await self._fetch(name, deadline)).limits == known.limits:
+            if known is None or not is_doubtful or (model := await self._fetch(name, deadline)).limits == known.limits:
                 raise
-        else:
-            return
-        # The limits have changed since they were learned: cut anew.
-        await self._transport.run(job, fresh, deadline)
+            # The limits have changed since they were learned: cut anew.
+            parts = await self._transport.run(job, model, deadline)
+        if parts > 1 and not same_model(now := await self._fetch(name, deadline), model):
+            # Some parts may be of another version than the others.
+            await self._transport.run(job, now, deadline)
+            if not same_model(await self._fetch(name, deadline), now):
+                raise Aborted(EXCHANGED)

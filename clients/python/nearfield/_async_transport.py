@@ -97,8 +97,11 @@ class AsyncTransport:
             return self._callable(kind, method)(request, **arguments)
         return self._callable(kind, method)(**arguments)
 
-    async def run(self, job: Job[PartT, RequestT, ReplyT], model: Model, deadline: Deadline) -> None:
-        """Ask for all parts of `job`, a few at a time. Raises the first NearfieldError with the caller's indexes."""
+    async def run(self, job: Job[PartT, RequestT, ReplyT], model: Model, deadline: Deadline) -> int:
+        """Ask for all parts of `job`, a few at a time; give their number.
+
+        Raises the first NearfieldError, with the caller's indexes.
+        """
         parts = job.parts(model)
         line = iter(parts)
         try:
@@ -108,6 +111,7 @@ class AsyncTransport:
         except BaseExceptionGroup as failed:
             # The group cancelled the others after the first failure; a second one in the same moment adds nothing.
             raise failed.exceptions[0] from failed.exceptions[0].__cause__
+        return len(parts)
 
     async def _work(self, job: Job[PartT, RequestT, ReplyT], line: Iterator[PartT], deadline: Deadline) -> None:
         for part in line:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nearfield._errors import InvalidArgument, NearfieldError, NotFound, ResourceExhausted
 from nearfield._model import Model
 
-__all__ = ["ModelCache"]
+__all__ = ["ModelCache", "same_model"]
 
 # A client that runs through names made up by its users must not grow for ever.
 _MOST = 256
@@ -42,3 +42,8 @@ class ModelCache:
             return False
         self._models.pop(name, None)
         return not any("[" in path for path, _ in error.field_violations)
+
+
+def same_model(one: Model, other: Model) -> bool:
+    """Tell whether vectors of both may stand in one result."""
+    return (one.name, one.version, one.repository_version) == (other.name, other.version, other.repository_version)

@@ -8,12 +8,12 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
 
 from nearfield import _methods
-from nearfield._cache import ModelCache
+from nearfield._cache import ModelCache, same_model
 from nearfield._channel import LOAD_SECONDS, ClientOptions, check_timeout, make_settings
 from nearfield._convert_models import aliases_of, model_of
 from nearfield._deadline import Deadline
 from nearfield._embed_jobs import EmbedJob, MultiJob, SparseJob
-from nearfield._errors import NearfieldError
+from nearfield._errors import EXCHANGED, Aborted, NearfieldError
 from nearfield._health import ReadyWait
 from nearfield._jobs import Job
 from nearfield._model import Model
@@ -328,13 +328,17 @@ class Client:
     def _run(self, job: Job[_PartT, _RequestT, _ReplyT], options: Mapping[str, Any]) -> None:
         name, deadline = options.get("model") or "", self._deadline(options.get("timeout"))
         known = self._models.get(name)
+        model = known or self._fetch(name, deadline)
         try:
-            self._transport.run(job, known or self._fetch(name, deadline), deadline)
+            parts = self._transport.run(job, model, deadline)
         except NearfieldError as error:
             is_doubtful = self._models.forget_after(name, error)
-            if known is None or not is_doubtful or (fresh := self._fetch(name, deadline)).limits == known.limits:
+            if known is None or not is_doubtful or (model := self._fetch(name, deadline)).limits == known.limits:
                 raise
-        else:
-            return
-        # The limits have changed since they were learned: cut anew.
-        self._transport.run(job, fresh, deadline)
+            # The limits have changed since they were learned: cut anew.
+            parts = self._transport.run(job, model, deadline)
+        if parts > 1 and not same_model(now := self._fetch(name, deadline), model):
+            # Some parts may be of another version than the others.
+            self._transport.run(job, now, deadline)
+            if not same_model(self._fetch(name, deadline), now):
+                raise Aborted(EXCHANGED)

@@ -33,6 +33,7 @@ import grpc
 from google.protobuf.message import Message
 
 __all__ = [
+    "EXCHANGED",
     "Aborted",
     "AlreadyExists",
     "Cancelled",
@@ -71,6 +72,7 @@ class ErrorFacts:
 
 
 _NO_FACTS = ErrorFacts()
+EXCHANGED = "the model was exchanged while the call ran in several parts: send it again"
 
 
 class NearfieldError(Exception):

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from nearfield import _methods, _split
-from nearfield._errors import Aborted, InternalError, NearfieldError, remapped
+from nearfield._errors import EXCHANGED, Aborted, InternalError, NearfieldError, remapped
 from nearfield._inputs import Item
 from nearfield._model import Model
 from nearfield.v1 import types_pb2
@@ -87,4 +87,4 @@ def check_count(found: int, part: range) -> None:
 def one_source(sources: Sequence[tuple[str, int]]) -> None:
     """Raise Aborted when parts of one call came from several models: vectors of two don't compare."""
     if len(set(sources)) > 1:
-        raise Aborted("the model was exchanged while the call ran in several parts: send it again")
+        raise Aborted(EXCHANGED)

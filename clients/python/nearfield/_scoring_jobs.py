@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from nearfield import _convert, _methods, _split
 from nearfield._errors import invalid
@@ -105,14 +106,15 @@ class ClassifyJob(RangeJob[embed_pb2.ClassifyResponse]):
         return seconds
 
     def parts(self, model: Model) -> list[range]:
-        """Cut. Without an encoder every input runs once with each label."""
+        """Cut. With a cross-encoder every input runs once with each label: the server counts these pairs."""
         label_bytes = sum(label.size_bytes for label in self._labels)
         longest = max(self._labels, key=lambda label: label.most_tokens, default=None)
         beside = None if longest is None else Item("", label_bytes, longest.most_tokens)
         count = len(self._labels) or len(model.labels)
         reply_bytes = (count + 1) * 24 + (label_bytes or sum(len(label.encode()) for label in model.labels))
-        budget = _split.scoring_budget(model, beside, reply_bytes, runs=max(1, len(self._labels)))
-        return self._cut(budget)
+        runs = max(1, len(self._labels)) if "scores" in model.outputs else 1
+        budget = _split.scoring_budget(model, beside, reply_bytes, runs=runs)
+        return self._cut(replace(budget, inputs=max(1, budget.inputs // runs)))
 
     def request(self, part: range) -> embed_pb2.ClassifyRequest:
         """Make one part's request."""

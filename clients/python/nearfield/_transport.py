@@ -136,12 +136,15 @@ class Transport:
         """Start a streaming call (`kind` as grpc.Channel names it); gives gRPC's call, which raises grpc.RpcError."""
         return self._callable(kind, method)(request, timeout=timeout, metadata=self.settings.metadata)
 
-    def run(self, job: Job[PartT, RequestT, ReplyT], model: Model, deadline: Deadline) -> None:
-        """Ask for all parts of `job`, a few at a time. Raises the first NearfieldError with the caller's indexes."""
+    def run(self, job: Job[PartT, RequestT, ReplyT], model: Model, deadline: Deadline) -> int:
+        """Ask for all parts of `job`, a few at a time; give their number.
+
+        Raises the first NearfieldError, with the caller's indexes.
+        """
         parts = job.parts(model)
         if len(parts) == 1:
             self._run_part(job, parts[0], deadline, None)
-            return
+            return 1
         group, line, lock = _Group(), iter(parts), threading.Lock()
 
         def work() -> None:
@@ -160,6 +163,7 @@ class Transport:
                 raise
             finally:
                 self._groups.discard(group)
+        return len(parts)
 
     def _run_part(
         self, job: Job[PartT, RequestT, ReplyT], part: PartT, deadline: Deadline, group: _Group | None

@@ -159,7 +159,7 @@ class MultiVectors:
         """Score `documents` for these queries by late interaction, float32 [queries, documents]; greater is better.
 
         For each vector of the query the best dot product among the document's vectors, summed (ColBERT,
-        arXiv:2004.12832). A document without vectors gets -inf: nothing in it can answer.
+        arXiv:2004.12832). A document without vectors gets 0, as the server's Rerank gives it.
 
         Raises:
             ValueError: vectors of another width, or quantised ones, whose scale isn't in them: ask for float32.
@@ -173,7 +173,7 @@ class MultiVectors:
             raise ValueError(f"vectors of {self.vectors.shape[1]} and of {documents.vectors.shape[1]} don't compare")
         queries = self.vectors.astype(np.float32, copy=False)
         owner = np.repeat(np.arange(len(self)), np.diff(self.offsets))
-        scores = np.full((len(self), len(documents)), -np.inf, np.float32)
+        scores = np.zeros((len(self), len(documents)), np.float32)
         for column, document in enumerate(documents):
             if len(document):
                 best = (queries @ document.astype(np.float32, copy=False).T).max(axis=1)
