@@ -6,6 +6,7 @@ it stands in `reference.py` with its source.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,14 +22,20 @@ from nearfield import Client
 
 @pytest.fixture(scope="session")
 def zoo(tmp_path_factory):
-    """Folders of all architectures by name."""
+    """Folders of all architectures by name; of those in NEARFIELD_TEST_ARCHITECTURES (`clip,nli`) where it is set."""
     root = tmp_path_factory.mktemp("zoo")
     with unwarned():
-        import models  # noqa: PLC0415 - five seconds of torch and optimum, which only these tests need
+        # Five seconds of torch and optimum, which only these tests need.
+        import heads  # noqa: PLC0415
+        import late_interaction  # noqa: PLC0415
+        import models  # noqa: PLC0415
+        import two_towers  # noqa: PLC0415
 
-        folders = {name: root / name for name in models.BUILDERS}
+        builders = models.BUILDERS | heads.BUILDERS | late_interaction.BUILDERS | two_towers.BUILDERS
+        wanted = os.environ.get("NEARFIELD_TEST_ARCHITECTURES", "")
+        folders = {name: root / name for name in (wanted.split(",") if wanted else builders)}
         for name, folder in folders.items():
-            models.BUILDERS[name](folder)
+            builders[name](folder)
     return folders
 
 
@@ -38,6 +45,12 @@ def served(zoo, start_server):
     handle = start_server(models={name: str(folder) for name, folder in zoo.items()})
     with Client(handle.target) as client:
         yield SimpleNamespace(client=client, target=handle.target, handle=handle)
+
+
+@pytest.fixture(scope="session")
+def states(served):
+    """Each model by name, as the server lists it."""
+    return {one.name: one for one in served.client.models()}
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,14 @@
 """Small tokenizers of the kinds that encoders have, trained on our own golden sentences.
 
 Each is the true kind, with that family's normaliser, pre-tokeniser, special tokens and template; only the vocabulary is
-small. They know the alphabet of the sentences, so that no text becomes a row of unknown tokens.
+small. They know the alphabet of the sentences, so that no text becomes a row of unknown tokens. Training breaks ties as
+it likes, so a vocabulary may differ from one session to the next.
 """
 
 from __future__ import annotations
 
 import json
+import string
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -59,9 +61,12 @@ def _pieces(special: Sequence[str], size: int) -> Tokenizer:
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
-    tokenizer.train_from_iterator(
-        sentences(), trainers.WordPieceTrainer(vocab_size=size, special_tokens=list(special), show_progress=False)
+    # As the true vocabularies, it has all punctuation: ColBERT's lists of tokens to skip are made of it.
+    alphabet = list(string.punctuation)
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size, special_tokens=list(special), initial_alphabet=alphabet, show_progress=False
     )
+    tokenizer.train_from_iterator(sentences(), trainer)
     return tokenizer
 
 
@@ -165,6 +170,12 @@ def clip(size: int = 600) -> CLIPTokenizerFast:
         vocab_size=size, initial_alphabet=alphabet, end_of_word_suffix="</w>", show_progress=False
     )
     tokenizer.train_from_iterator(sentences(), trainer)
+    # CLIP's vocabulary has each byte twice, in a word and at its end: no text is unknown.
+    known = json.loads(tokenizer.to_str())
+    vocabulary = known["model"]["vocab"]
+    for byte in sorted(alphabet):
+        vocabulary.setdefault(f"{byte}</w>", len(vocabulary))
+    tokenizer = Tokenizer.from_str(json.dumps(known))
     tokenizer.add_special_tokens(["<|startoftext|>", "<|endoftext|>"])
     start, end = (tokenizer.token_to_id(name) for name in ("<|startoftext|>", "<|endoftext|>"))
     tokenizer.post_processor = processors.RobertaProcessing(

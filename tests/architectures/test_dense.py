@@ -63,7 +63,7 @@ def test_random_weights_tell_texts_apart(reference, name):
     rows = reference(name)[:75]
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     cosines = (unit @ unit.T)[np.triu_indices(75, 1)]
-    assert np.median(cosines) < 0.97, "the vectors are too alike for a mistake to show"
+    assert np.median(cosines) < 0.98, "the vectors are too alike for a mistake to show"
 
 
 @pytest.mark.parametrize("name", ["e5", "nomic", "decoder"])
