@@ -140,6 +140,8 @@ def _lead(text: str, parts: Sequence[_Part], index: int, limits: ChunkLimits) ->
     sentence = text[before.start : before.end]
     words = word_borders(sentence)
     at = bisect_left(words, earliest)
+    if at and sentence[words[at - 1] : earliest].isspace():
+        at -= 1
     begin = before.start + words[at] if at < len(words) else before.end
     return begin, len(before.starts) - int(np.searchsorted(before.starts, begin))
 
