@@ -25,7 +25,7 @@ from nearfield_server.core.models import ModelRegistry, ServingSettings
 from nearfield_server.core.pipeline import Pipeline
 from nearfield_server.core.reranker import Reranker
 from nearfield_server.encoder.builtin import builtin_folder
-from nearfield_server.encoder.loader import LoadedEncoder, load
+from nearfield_server.encoder.loader import LoadedEncoder, load, load_options
 from nearfield_server.errors import ModelLoadFailure
 from nearfield_server.rpc.embed import EmbedServicer, UseCases
 from nearfield_server.rpc.health import HealthServicer
@@ -92,7 +92,7 @@ class Server:
         self.registry = ModelRegistry(
             _serving(config, config.batching.workers or cores),
             self.metrics,
-            load_model or partial(load, device=config.device),
+            load_model or partial(load, device=config.device, precision=config.precision, options=load_options(config)),
             default=config.default_model,
         )
         self._threads = ThreadPoolExecutor(config.tokenizer_threads or cores, thread_name_prefix="nearfield-tokenize")

@@ -161,7 +161,7 @@ def test_an_allocation_beyond_all_memory_fails_the_call_only(tiny):
     ]
     made = tiny.graph(nodes=nodes)
     made.graph.initializer.append(onnx.numpy_helper.from_array(np.array([10**13]), "ten_to_the_13"))
-    backend = OnnxBackend(tiny.write(model=made) / "onnx/model.onnx", device="cpu", optimize=False)
+    backend = OnnxBackend(tiny.write(model=made) / "onnx/model.onnx", optimize=False)
     harmful, harmless = ({"input_ids": np.array([[one]]), "attention_mask": np.array([[1]])} for one in (1, 0))
     with pytest.raises(BackendFailure, match="ran out of memory") as caught:
         backend.run(harmful, ["last_hidden_state"])

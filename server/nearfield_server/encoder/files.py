@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nearfield_server.config.machine import cpu_flags
 from nearfield_server.encoder.manifest import MANIFEST_FILE, Manifest
+from nearfield_server.encoder.variants import Variant, choose_variant, precisions_of, vision_variant
 from nearfield_server.errors import ModelLoadFailure
 
 __all__ = ["GraphFiles", "find_files", "within"]
 
-_MODEL_FILES = ("onnx/model.onnx", "model.onnx", "onnx/text_model.onnx", "text_model.onnx")
-_VISION_FILE = "vision_model.onnx"
 _SHORT_NAMES = {"int8": "int8-rowwise"}
 
 
 @dataclass(frozen=True, slots=True)
 class GraphFiles:
-    """The graph of the texts, its precision if a file tells it, and that of the images if there is one."""
+    """The graph of the texts, its precision if a file tells it, that of the images if there is one, and why these."""
 
     model: Path
     precision: str
     vision: Path | None
+    choice: str = ""
 
 
 def find_files(folder: Path, manifest: Manifest, device: str, precision: str) -> GraphFiles:
@@ -31,6 +33,8 @@ def find_files(folder: Path, manifest: Manifest, device: str, precision: str) ->
         ModelLoadFailure: there is no such precision, or no ONNX file, or several and nothing tells which.
     """
     files = manifest.files
+    if files.model is None and not files.precisions:
+        return _by_name(folder, manifest, device, precision)
     wanted = _SHORT_NAMES.get(precision, precision)
     chosen = wanted or files.providers.get(device, "")
     if chosen and chosen != manifest.precision and chosen not in files.precisions:
@@ -38,12 +42,11 @@ def find_files(folder: Path, manifest: Manifest, device: str, precision: str) ->
         asked = f"precision {chosen} is asked for" if wanted else f"files.providers gives {device} {chosen}"
         msg = f"{folder / MANIFEST_FILE}: {asked}, but the folder has {known}; make it with `nearfield export`"
         raise ModelLoadFailure(msg)
-    if chosen in files.precisions:
-        model = folder / files.precisions[chosen]
-    else:
-        chosen = manifest.precision
-        model = _model_file(folder, manifest)
-    return GraphFiles(model, chosen, _vision_file(folder, manifest, chosen, model))
+    reason = "is asked for" if wanted else f"is the manifest's choice for {device}" if chosen else "is the manifest's"
+    chosen = chosen or manifest.precision
+    stated = files.precisions.get(chosen) or files.model or next(iter(files.precisions.values()))
+    choice = f"{stated}: precision {chosen} {reason}" if chosen else f"{stated} is the manifest's graph"
+    return GraphFiles(folder / stated, chosen, _vision_file(folder, manifest, chosen, stated), choice)
 
 
 def within(folder: Path, name: str) -> str:
@@ -60,28 +63,39 @@ def _is_cache_link(folder: Path, name: str) -> bool:
     return folder.resolve().parent.name == "snapshots" and (folder / name).resolve().is_relative_to(blobs)
 
 
-def _model_file(folder: Path, manifest: Manifest) -> Path:
-    if manifest.files.model is not None:
-        return folder / manifest.files.model
-    if manifest.files.precisions:
-        return folder / next(iter(manifest.files.precisions.values()))
-    for name in _MODEL_FILES:
-        if (folder / name).is_file():
-            return folder / name
+def _by_name(folder: Path, manifest: Manifest, device: str, precision: str) -> GraphFiles:
+    """Choose by the names of the files, for no manifest states a graph."""
+    paths = _graphs(folder)
+    if _SHORT_NAMES.get(precision, precision) == manifest.precision:
+        precision = ""  # it holds what is asked for
+    variant = choose_variant(paths, device, precision, cpu_flags())
+    if variant is None and len(paths) == 1 and not precision:
+        variant = Variant(paths[0], "", f"{paths[0]}: the only graph")
+    if variant is None:
+        raise ModelLoadFailure(_nothing_fits(folder, paths, precision))
+    # A single file may hold any precision, whatever its name.
+    known = variant.precision if precision or len(paths) > 1 else ""
+    vision = _vision_file(folder, manifest, variant.precision, variant.path)
+    return GraphFiles(folder / variant.path, manifest.precision or known, vision, variant.choice)
+
+
+def _nothing_fits(folder: Path, paths: Sequence[str], precision: str) -> str:
+    if not paths:
+        return f"{folder}: no ONNX file; make one with `nearfield export {folder} --out DIR`"
+    if precision:
+        known = ", ".join(precisions_of(paths)) or "files of unknown precision"
+        return f"{folder}: precision {precision} is asked for, but there are {known}; make it with `nearfield export`"
+    return f"{folder}: several ONNX files ({', '.join(paths)}): choose one in nearfield.yaml, `files: {{model: …}}`"
+
+
+def _graphs(folder: Path) -> list[str]:
     found = sorted([*folder.glob("onnx/*.onnx"), *folder.glob("*.onnx")])
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = ", ".join(str(one.relative_to(folder)) for one in found)
-        msg = f"{folder}: several ONNX files ({names}): choose one in nearfield.yaml, `files: {{model: …}}`"
-    else:
-        msg = f"{folder}: no ONNX file; make one with `nearfield export {folder} --out DIR`"
-    raise ModelLoadFailure(msg)
+    return [one.relative_to(folder).as_posix() for one in found if one.is_file()]
 
 
-def _vision_file(folder: Path, manifest: Manifest, precision: str, model: Path) -> Path | None:
+def _vision_file(folder: Path, manifest: Manifest, precision: str, model: str) -> Path | None:
     stated = manifest.files.vision
     if stated:
         return folder / stated.get(precision, next(iter(stated.values())))
-    beside = model.parent / _VISION_FILE
-    return beside if beside.is_file() and beside != model else None
+    beside = vision_variant(_graphs(folder), model)
+    return folder / beside if beside else None

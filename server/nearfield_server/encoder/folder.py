@@ -45,6 +45,8 @@ class ModelFolder:
     st_config: dict[str, Any]
     sentence_bert_config: dict[str, Any]
     tokenizer_config: dict[str, Any]
+    choice: str = ""
+    """Why this graph."""
 
     @property
     def pooling(self) -> Pooling | None:
@@ -145,6 +147,12 @@ class ModelFolder:
                 )
         return hashes[self.model_file]
 
+    @property
+    def trusted(self) -> bool:
+        """The manifest states the SHA-256 of all graphs that are loaded."""
+        graphs = [one for one in (self.model_file, self.vision_file) if one is not None]
+        return all(one.relative_to(self.path).as_posix() in self.manifest.sha256 for one in graphs)
+
     def _beside(self, name: str) -> bool:
         """Whether `name` is external data of a graph that is loaded."""
         return any(
@@ -195,6 +203,7 @@ def open_folder(path: Path, *, device: str = "cpu", precision: str = "") -> Mode
         st_config=_json(path, "config_sentence_transformers.json", dict),
         sentence_bert_config=_json(path, "sentence_bert_config.json", dict),
         tokenizer_config=_json(path, "tokenizer_config.json", dict),
+        choice=files.choice,
     )
     for file in (folder.model_file, folder.vision_file, folder.tokenizer_file):
         if file is None:
