@@ -157,17 +157,15 @@ def _late_interaction(texts: Sequence[Floats]) -> Floats:
     """MaxSim of each pair of texts [texts, texts] (Khattab and Zaharia, ColBERT, 2020)."""
     every = np.concatenate(texts)
     starts = np.cumsum([0, *(len(text) for text in texts[:-1])])
-    rows = [np.maximum.reduceat(text @ every.T, starts, axis=1).mean(axis=0) for text in texts]
+    rows = [np.maximum.reduceat(every @ text.T, starts, axis=0).mean(axis=1) for text in texts]
     return np.asarray(np.stack(rows), np.float32)
 
 
 def _order_kept(found: Floats, expected: Floats, count: int = 10) -> float:
+    """Share of the `count` highest scores of each row [texts, texts], but for the diagonal, that stay so."""
     count = min(count, len(found) - 1)
-    kept = []
-    for row, (mine, theirs) in enumerate(zip(found, expected, strict=True)):
-        best = [
-            set(np.delete(np.argsort(-one, kind="stable"), np.argsort(-one, kind="stable") == row)[:count])
-            for one in (mine, theirs)
-        ]
-        kept.append(len(best[0] & best[1]) / count)
-    return float(np.mean(kept))
+    best = []
+    for scores in (found.copy(), expected.copy()):
+        np.fill_diagonal(scores, -np.inf)
+        best.append(np.argsort(-scores, axis=1, kind="stable")[:, :count])
+    return float(np.mean([len(set(mine) & set(theirs)) / count for mine, theirs in zip(*best, strict=True)]))

@@ -82,7 +82,8 @@ def export_model(options: Options, progress: Progress) -> Report:
     report = Report(task=source.task, judged=bool(judged))
 
     def fill(folder: Path) -> None:
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.work-") as work:
+        # Within the folder, so that a killed export's scratch goes when the next one clears its leftovers.
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".work-") as work:
             _Run(source, options, Path(work), progress).fill(folder, report, judged)
 
     manifest.write_folder(options.target, fill)

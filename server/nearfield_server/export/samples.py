@@ -67,20 +67,20 @@ def verification_texts() -> list[str]:
 
 
 def pairs(texts: Sequence[str]) -> list[tuple[str, str]]:
-    """Each text beside its successor and beside the one after that: for models that score pairs."""
-    return [(text, texts[(index + step) % len(texts)]) for step in (1, 2) for index, text in enumerate(texts)]
+    """Each text beside its successor: for models that score pairs."""
+    return [(text, texts[(index + 1) % len(texts)]) for index, text in enumerate(texts)]
 
 
 def encode(tokenizer_file: Path, texts: Sequence[Text], max_tokens: int) -> list[Encoded]:
     """Tokens of each text, cut at `max_tokens` at the end. Raises SourceError when the tokenizer can't be read."""
     try:
         tokenizer = Tokenizer.from_file(str(tokenizer_file))
+        # The file's own limits are those of some earlier use and would cut texts short.
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(max_tokens)
+        return [Encoded(list(one.ids), list(one.type_ids)) for one in tokenizer.encode_batch(list(texts))]
     except Exception as error:  # the library raises bare Exception
-        raise SourceError(f"{tokenizer_file}: no tokenizer can be read from it: {error}") from error
-    # The file's own limits are those of some earlier use and would cut texts short.
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(max_tokens)
-    return [Encoded(list(one.ids), list(one.type_ids)) for one in tokenizer.encode_batch(list(texts))]
+        raise SourceError(f"{tokenizer_file}: no tokenizer can be read from it, or it fails: {error}") from error
 
 
 def batches(texts: Sequence[Encoded]) -> Iterator[list[int]]:

@@ -36,8 +36,8 @@ _TRIED_TEXTS = 32
 def smooth_and_quantize(file: Path, texts: Sequence[Encoded], target: Path) -> dict[str, float]:
     """Writes the closest row-wise int8 graph of the float32 graph `file` to `target`.
 
-    Returns the mean cosine of the outputs on some of `texts` by strength, best first. Without texts, and for a graph
-    too large to be opened from memory, nothing is smoothed.
+    Returns 1 minus the relative error of the outputs on some of `texts` by strength, best first. Without texts, and for
+    a graph too large to be opened from memory, nothing is smoothed.
     """
     model = onnx.load(str(file))
     if not texts or model.ByteSize() > MOST_INLINE_BYTES:
@@ -53,8 +53,8 @@ def smooth_and_quantize(file: Path, texts: Sequence[Encoded], target: Path) -> d
         quantized = quantize_rowwise(model, _factors(sites, peaks, shares) if shares else {})
         data = quantized.SerializeToString(deterministic=True)
         found = _outputs(data, texts[:_TRIED_TEXTS])
-        cosines = [float((a * b).sum(axis=-1).mean()) for a, b in zip(found, expected, strict=True)]
-        scores[name] = float(np.mean(cosines))
+        error = np.linalg.norm(found - expected) / max(float(np.linalg.norm(expected)), 1e-30)
+        scores[name] = 1 - float(error)
         if scores[name] == max(scores.values()):
             target.write_bytes(data)
     return dict(sorted(scores.items(), key=lambda one: -one[1]))
@@ -105,7 +105,9 @@ def _factors(
     return factors
 
 
-def _outputs(model: str | bytes, texts: Sequence[Encoded]) -> list[Floats]:
+def _outputs(model: str | bytes, texts: Sequence[Encoded]) -> Floats:
+    """All outputs in one row; each text runs alone, and its part is scaled to length 1 unless it is a single number."""
     session = open_graph(model, optimize=False)
     wanted = [one.name for one in session.get_inputs()]
-    return [unit(session.run(None, feeds([text], wanted))[0]) for text in texts]
+    rows = [session.run(None, feeds([text], wanted))[0] for text in texts]
+    return np.concatenate([(unit(one) if one.shape[-1] > 1 else one).ravel() for one in rows])

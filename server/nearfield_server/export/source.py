@@ -29,7 +29,16 @@ _LEGACY_POOLING = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
-_MODULES = {"Transformer", "MLMTransformer", "Pooling", "Normalize", "Dense", "SpladePooling", "CLIPModel"}
+_MODULES = {
+    "Transformer",
+    "MLMTransformer",
+    "Pooling",
+    "Normalize",
+    "Dense",
+    "SpladePooling",
+    "CLIPModel",
+    "MultiVectorMask",
+}
 _TWO_TOWERS = {"clip", "siglip", "chinese_clip"}
 
 
@@ -170,7 +179,7 @@ def _task(path: Path, config: Mapping[str, Any], modules: tuple[tuple[str, Path]
         return Task.RERANK if labels == 1 else Task.CLASSIFY
     if "Pooling" in kinds or config.get("model_type") in _TWO_TOWERS or "CLIPModel" in kinds:
         return Task.EMBED
-    if "Dense" in kinds or "ColBERT" in architecture or (path / "artifact.metadata").is_file():
+    if {"Dense", "MultiVectorMask"} & set(kinds) or "ColBERT" in architecture or (path / "artifact.metadata").is_file():
         return Task.MULTI
     return Task.EMBED
 

@@ -43,27 +43,22 @@ def require() -> None:
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise ExportError(f'{", ".join(missing)} not installed: pip install "nearfield[export]"')
-    # Everything is read from the folder; nothing here may ask a network.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 
+@quiet()
 def write_graph(source: Source, folder: Path, opset: int) -> Path:
     """Exports the transformer with optimum into `folder`; returns the file. Raises ExportError."""
     from optimum.exporters.onnx import onnx_export_from_model  # noqa: PLC0415
 
     task = "zero-shot-image-classification" if source.two_towers else _OPTIMUM_TASKS[source.task]
-    with quiet():
-        model = _load(source)
-        try:
-            onnx_export_from_model(
-                model, folder, task=task, opset=opset, do_validation=False, library_name="transformers"
-            )
-        except (ValueError, KeyError, NotImplementedError, RuntimeError) as error:
-            kind = source.config.get("model_type")
-            first = str(error).strip().partition("\n")[0][:300]
-            raise ExportError(f"optimum can't export model_type {kind} as {task}: {first}") from error
+    model = _load(source)
+    try:
+        onnx_export_from_model(model, folder, task=task, opset=opset, do_validation=False, library_name="transformers")
+    except (ValueError, KeyError, NotImplementedError, RuntimeError) as error:
+        kind = source.config.get("model_type")
+        first = str(error).strip().partition("\n")[0][:300]
+        raise ExportError(f"optimum can't export model_type {kind} as {task}: {first}") from error
     file = folder / "model.onnx"
     if not file.is_file():
         found = ", ".join(sorted(one.name for one in folder.glob("*.onnx")))
@@ -71,17 +66,18 @@ def write_graph(source: Source, folder: Path, opset: int) -> Path:
     return file
 
 
+@quiet()
 def write_tokenizer(source: Source, folder: Path) -> None:
     """Writes tokenizer.json of a source that has only a vocabulary. Raises SourceError."""
     try:
-        with quiet():
-            _tokenizer(source).save_pretrained(str(folder))
+        _tokenizer(source).save_pretrained(str(folder))
     except Exception as error:
         raise SourceError(f"{source.weights}: no fast tokenizer can be made of its files: {error}") from error
     if not (folder / "tokenizer.json").is_file():
         raise SourceError(f"{source.weights}: it has no tokenizer.json, and transformers made none")
 
 
+@quiet()
 def reference(
     source: Source, texts: Sequence[Text], max_tokens: int, pooling: tuple[str, ...], dense: Sequence[Dense]
 ) -> list[Floats]:
@@ -89,12 +85,13 @@ def reference(
     import torch  # noqa: PLC0415
 
     torch.manual_seed(0)
-    with quiet(), torch.inference_mode():
+    with torch.inference_mode():
         if source.two_towers or source.task in (Task.MULTI, Task.CLASSIFY, Task.RERANK):
             return _by_transformers(source, texts, max_tokens, dense)
         return _by_sentence_transformers(source, [str(text) for text in texts], max_tokens, pooling)
 
 
+@quiet()
 def image_reference(source: Source, images: npt.NDArray[np.float32]) -> list[Floats]:
     """Image vectors [1, width] of pixel values [images, channels, height, width], each alone."""
     import torch  # noqa: PLC0415
@@ -158,12 +155,16 @@ def _by_sentence_transformers(
     from sentence_transformers.sentence_transformer import modules  # noqa: PLC0415
 
     if source.task is Task.SPARSE:
-        model: Any = sentence_transformers.SparseEncoder(str(source.path), device="cpu", trust_remote_code=False)
+        model: Any = sentence_transformers.SparseEncoder(
+            str(source.path), device="cpu", trust_remote_code=False, local_files_only=True
+        )
         model.max_seq_length = max_tokens
         rows = model.encode(texts, batch_size=1, convert_to_sparse_tensor=False, show_progress_bar=False)
     else:
         if source.modules:
-            model = sentence_transformers.SentenceTransformer(str(source.path), device="cpu", trust_remote_code=False)
+            model = sentence_transformers.SentenceTransformer(
+                str(source.path), device="cpu", trust_remote_code=False, local_files_only=True
+            )
         else:
             transformer = modules.Transformer(str(source.weights), max_seq_length=max_tokens)
             width = transformer.get_word_embedding_dimension()
