@@ -9,7 +9,7 @@ import numpy as np
 from nearfield_server.errors import InvalidInput, Unsupported
 from nearfield_server.types import DENSE_ONLY, DType, EmbedOptions, Input, InputType, Limits, ModelSpec, OutputKind
 
-__all__ = ["Plan", "make_plan", "prompt_of"]
+__all__ = ["Plan", "check_reply", "make_plan", "prompt_of"]
 
 _PROMPTS_BY_INPUT_TYPE = {
     InputType.QUERY: ("query",),
@@ -54,13 +54,16 @@ def make_plan(spec: ModelSpec, options: EmbedOptions, inputs: tuple[Input, ...],
     if not 1 <= dimensions <= width and (width or options.dimensions is not None):
         raise InvalidInput("dimensions", f"{dimensions} is outside 1 to {width}, the model's width")
     if limits is not None:
-        row_bytes = (dimensions * _BITS[options.dtype] + 7) // 8 + _REPLY_OVERHEAD_PER_INPUT_BYTES
-        if (reply := len(inputs) * row_bytes + _REPLY_OVERHEAD_BYTES) > (most := limits.max_response_bytes):
-            text = (
-                f"the reply would have about {reply} bytes, over {most}: send fewer inputs a call, or use EmbedStream"
-            )
-            raise InvalidInput("inputs", text)
+        check_reply(len(inputs), dimensions, options.dtype, limits)
     return Plan(_prompt(spec, options, inputs), dimensions, _normalize(spec, options))
+
+
+def check_reply(rows: int, dimensions: int, dtype: DType, limits: Limits, *, more: int = 0) -> None:
+    """Raise `InvalidInput` if so many rows, and `more` bytes, can't be sent in one reply."""
+    row_bytes = (dimensions * _BITS[dtype] + 7) // 8 + _REPLY_OVERHEAD_PER_INPUT_BYTES
+    if (reply := rows * row_bytes + more + _REPLY_OVERHEAD_BYTES) > (most := limits.max_response_bytes):
+        text = f"the reply would have about {reply} bytes, over {most}: send fewer inputs a call, or use EmbedStream"
+        raise InvalidInput("inputs", text)
 
 
 def _check_outputs(spec: ModelSpec, options: EmbedOptions, inputs: tuple[Input, ...]) -> None:

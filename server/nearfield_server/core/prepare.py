@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 
-from nearfield_server.core.plan import Plan
+from nearfield_server.core.plan import Plan, check_reply
+from nearfield_server.encoder.chunking import ChunkLimits, divide
 from nearfield_server.encoder.images import ImageLimits
 from nearfield_server.encoder.loader import LoadedEncoder
 from nearfield_server.encoder.tokenizer import TextOptions
 from nearfield_server.errors import InvalidInput
-from nearfield_server.types import EmbedCall, IdArray, Input, InputType, Limits, Tokens
+from nearfield_server.types import (
+    Chunking,
+    ChunkPooling,
+    EmbedCall,
+    IdArray,
+    Input,
+    InputType,
+    Limits,
+    Tokens,
+    Truncate,
+)
 
 __all__ = ["prepare_any", "prepare_inputs"]
+
+# What a reply says of a chunk, at most: four numbers.
+_CHUNK_BYTES = 28
 
 
 def prepare_inputs(loaded: LoadedEncoder, call: EmbedCall, plan: Plan, limits: Limits) -> list[Tokens]:
@@ -29,7 +45,64 @@ def prepare_inputs(loaded: LoadedEncoder, call: EmbedCall, plan: Plan, limits: L
         wanted=call.options.outputs,
         as_query=call.options.input_type is InputType.QUERY,
     )
+    if call.options.chunking is not None:
+        tokens = prepare_chunks(loaded, call.inputs, call.options.chunking, options, limits)
+        rows = len(tokens) if call.options.chunking.pooling is ChunkPooling.NONE else len(call.inputs)
+        check_reply(rows, plan.dimensions, call.options.dtype, limits, more=_CHUNK_BYTES * len(tokens))
+        return tokens
     return prepare_any(loaded, call.inputs, options, limits)
+
+
+def prepare_chunks(
+    loaded: LoadedEncoder, inputs: Sequence[Input], chunking: Chunking, options: TextOptions, limits: Limits
+) -> list[Tokens]:
+    """Give the tokens of each chunk of the texts, and of the other inputs whole, with where they come from.
+
+    Raises:
+        InvalidInput, TextTooLong: as `prepare_inputs`, and for chunks that the model or the prompt leaves no room for.
+    """
+    bounds = _chunk_limits(loaded, chunking, options)
+    literal = options.special_tokens_as_text
+    done: list[Tokens] = []
+    for index, one in enumerate(inputs):
+        if not isinstance(one, str):
+            with _blamed_on(index):
+                (tokens,) = prepare_any(loaded, [one], replace(options, truncate=Truncate.NONE), limits)
+            done.append(replace(tokens, source=index, span=(0, 0)))
+            continue
+        try:
+            spans = divide(
+                one,
+                bounds,
+                lambda texts: loaded.tokenizer.pieces(texts, literal=literal),
+                lambda texts: loaded.tokenizer.encode(texts, replace(options, truncate=Truncate.END)),
+            )
+        except ValueError as error:
+            raise InvalidInput("chunking.max_tokens", f"{bounds.max_tokens} is too few: {error}") from None
+        done += [replace(span.tokens, source=index, span=(span.start, span.end)) for span in spans]
+    return done
+
+
+@contextmanager
+def _blamed_on(index: int) -> Iterator[None]:
+    try:
+        yield
+    except InvalidInput as error:
+        raise error.moved(lambda _: f"inputs[{index}]") from None
+
+
+def _chunk_limits(loaded: LoadedEncoder, chunking: Chunking, options: TextOptions) -> ChunkLimits:
+    most = loaded.spec.max_tokens
+    size, overlap = chunking.max_tokens or most, chunking.overlap_tokens
+    if size > most:
+        raise InvalidInput("chunking.max_tokens", f"{size} is over {most}, the model's longest input")
+    if overlap > size // 2:
+        raise InvalidInput("chunking.overlap_tokens", f"{overlap} is over half of {size}, the longest chunk")
+    (empty,) = loaded.tokenizer.encode([""], options)
+    if (room := size - len(empty.ids)) < 1:
+        text = f"{size} leaves no room for text: special tokens and prompt take {len(empty.ids)}"
+        raise InvalidInput("chunking.max_tokens", text)
+    return ChunkLimits(max_tokens=size, room=room, overlap=min(overlap, room // 2))
 
 
 def prepare_any(loaded: LoadedEncoder, inputs: Sequence[Input], options: TextOptions, limits: Limits) -> list[Tokens]:

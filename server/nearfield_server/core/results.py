@@ -35,10 +35,11 @@ def embed_result(spec: ModelSpec, call: EmbedCall, plan: Plan, ran: Ran) -> Embe
     dtype, wanted = call.options.dtype, call.options.outputs
     matrix, quantization = np.empty((0, 0), np.float32), None
     tokens = ran.tokens
+    counts = [len(one) for one in tokens]
     if OutputKind.DENSE in wanted:
         rows = np.stack([_present(row.dense) for row in ran.rows])
         if call.options.chunking is not None and call.options.chunking.pooling is ChunkPooling.MEAN:
-            rows, tokens = _mean_of_chunks(rows, tokens)
+            rows, tokens, counts = _mean_of_chunks(rows, tokens)
         matrix, quantization = finish(
             rows,
             dimensions=plan.dimensions,
@@ -53,9 +54,9 @@ def embed_result(spec: ModelSpec, call: EmbedCall, plan: Plan, ran: Ran) -> Embe
         model=spec.name,
         matrix=matrix,
         dtype=dtype,
-        token_counts=tuple(len(one) for one in tokens),
+        token_counts=tuple(counts),
         truncated=tuple(one.truncated for one in tokens),
-        no_tokens=tuple(index for index, one in enumerate(tokens) if one.no_tokens),
+        no_tokens=tuple(index if one.span is None else one.source for index, one in enumerate(tokens) if one.no_tokens),
         timings=Timings(),
         quantization=quantization,
         sparse=sparse,
@@ -85,14 +86,15 @@ def _multi(spec: ModelSpec, call: EmbedCall, plan: Plan, ran: Ran) -> MultiVecto
     return MultiVectors(vectors, tuple(map(len, ids)), np.concatenate(ids).astype(np.uint32), dtype, quantization)
 
 
-def _mean_of_chunks(rows: FloatRows, tokens: list[Tokens]) -> tuple[FloatRows, list[Tokens]]:
-    """Give one row per input, weighted by the tokens of its chunks, and the first chunk of each for its flags."""
+def _mean_of_chunks(rows: FloatRows, tokens: list[Tokens]) -> tuple[FloatRows, list[Tokens], list[int]]:
+    """Give for each input the mean weighted by the tokens of its chunks, its first chunk, and its tokens in all."""
     sources = np.array([one.source for one in tokens])
     weights = np.array([len(one) for one in tokens], np.float64)
     starts = np.flatnonzero(np.diff(sources, prepend=-1))
     summed = np.add.reduceat(rows * weights[:, None], starts, axis=0)
-    means = summed / np.add.reduceat(weights, starts)[:, None]
-    return means.astype(np.float32), [tokens[index] for index in starts]
+    totals = np.add.reduceat(weights, starts)
+    means = summed / totals[:, None]
+    return means.astype(np.float32), [tokens[index] for index in starts], [int(one) for one in totals]
 
 
 def _chunks(tokens: list[Tokens]) -> list[Chunk]:

@@ -144,6 +144,11 @@ class TextTokenizer:
             for one in encodings
         ]
 
+    def pieces(self, texts: Sequence[str], *, literal: bool) -> list[Encoding]:
+        """Give all tokens of each text with their offsets, neither special tokens nor prompt among them."""
+        encodings = self._copy(literal=literal, limit=0).encode_batch(list(texts), add_special_tokens=False)
+        return list(encodings)
+
     def detokenize(self, sequences: Sequence[IdArray], *, keep_special_tokens: bool) -> list[str]:
         """Give the text of each sequence of ids. Raises `InvalidInput` for an id outside the vocabulary."""
         for index, ids in enumerate(sequences):
