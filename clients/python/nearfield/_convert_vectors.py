@@ -31,6 +31,11 @@ class EmbedForm:
     chunking: Chunking | None = None
 
     @property
+    def is_plain(self) -> bool:
+        """Whether it is a vector per input and nothing else."""
+        return self.chunking is None and not (self.sparse or self.multi)
+
+    @property
     def is_per_chunk(self) -> bool:
         """Whether rows are those of chunks rather than of inputs."""
         return self.chunking is not None and self.chunking.pooling == "none"

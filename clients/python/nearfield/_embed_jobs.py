@@ -61,7 +61,10 @@ class EmbedJob(RangeJob[tuple[Embedded, embed_pb2.EmbedResponse]]):
 
     def accept(self, part: range, reply: embed_pb2.EmbedResponse) -> None:
         """Check one part's reply. Raises InternalError."""
-        self._keep(part, (embedded_of(reply, len(part), self._form), reply))
+        embedded = embedded_of(reply, len(part), self._form)
+        for taken in ("embeddings", "sparse", "multi"):
+            reply.ClearField(taken)  # `embedded` has them: not to be held twice
+        self._keep(part, (embedded, reply))
 
     def value(self) -> Array | EmbeddedChunks | EmbeddedOutputs:
         """Give what `embed` returns: the vectors alone, unless chunks or other outputs were asked for."""

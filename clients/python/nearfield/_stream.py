@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 
 import grpc
 
-from nearfield._convert_vectors import EmbedForm, embedded_of
+from nearfield._convert_vectors import Embedded, EmbedForm, embedded_of
 from nearfield._errors import Aborted, DeadlineExceeded, InternalError, InvalidArgument, NearfieldError, remapped
 from nearfield._inputs import Item, make_item
 from nearfield._retry import RetryPolicy, is_retryable, next_delay
@@ -206,20 +206,13 @@ class StreamState:
             # After a reconnect, for instance. Vectors of two models in one result would be worth nothing.
             raise Aborted("the model was exchanged while the stream ran: send again what has no result yet")
         self._came_from = result.source
-        rows = result.rows.copy()
-        for index, position in enumerate(message.positions):
-            part = result.rows_of(index, per_chunk=form.is_per_chunk)
-            embedding = rows[part] if form.is_per_chunk else rows[index]
-            outcome = StreamResult(
-                index=position,
-                embedding=embedding if form.dense else None,
-                token_count=int(result.token_counts[part].sum()),
-                truncated=bool(result.truncated[part].any()),
-                sparse=result.sparse.one(index) if result.sparse is not None else None,
-                multi=result.multi.one(index) if result.multi is not None else None,
-                chunks=tuple(replace(one, input_index=position) for one in result.chunks if one.input_index == index),
-            )
-            self._resolve(outcome, message.items[index])
+        rows, counts, cut = result.rows.copy(), result.token_counts.tolist(), result.truncated.tolist()
+        for index, (position, item) in enumerate(zip(message.positions, message.items, strict=True)):
+            if not form.is_plain:
+                self._resolve(_outcome(result, form, index, position), item)
+                continue
+            plain = StreamResult(index=position, embedding=rows[index], token_count=counts[index], truncated=cut[index])
+            self._resolve(plain, item)
 
     def _fail(self, message: _Message, error: NearfieldError, now: float, draw: float) -> None:
         message.attempts += 1
@@ -241,3 +234,18 @@ class StreamState:
         self._unresolved_inputs -= 1
         self._unresolved_bytes -= item.size_bytes
         self._ready[result.index] = result
+
+
+def _outcome(result: Embedded, form: EmbedForm, index: int, position: int) -> StreamResult:
+    """Give the result of one input of a reply that has more than a vector per input."""
+    part = result.rows_of(index, per_chunk=form.is_per_chunk)
+    rows = result.rows[part].copy()
+    return StreamResult(
+        index=position,
+        embedding=(rows if form.is_per_chunk else rows[0]) if form.dense else None,
+        token_count=int(result.token_counts[part].sum()),
+        truncated=bool(result.truncated[part].any()),
+        sparse=result.sparse.one(index) if result.sparse is not None else None,
+        multi=result.multi.one(index) if result.multi is not None else None,
+        chunks=tuple(replace(one, input_index=position) for one in result.chunks if one.input_index == index),
+    )
