@@ -18,12 +18,16 @@ import nearfield_server
 from nearfield_server.batching.queue import QueueLimits
 from nearfield_server.config.machine import effective_cpu_count
 from nearfield_server.config.settings import BUILTIN, Config
+from nearfield_server.core.aliases import Aliases
 from nearfield_server.core.cache import EmbeddingCache
 from nearfield_server.core.classifier import Classifier
 from nearfield_server.core.embedder import Embedder
-from nearfield_server.core.models import ModelRegistry, ServingSettings
+from nearfield_server.core.lifecycle import Lifecycle, LifecycleSettings
+from nearfield_server.core.models import ModelRegistry
 from nearfield_server.core.pipeline import Pipeline
+from nearfield_server.core.repository import Repository
 from nearfield_server.core.reranker import Reranker
+from nearfield_server.core.serving import Opener, ServingSettings
 from nearfield_server.encoder.builtin import builtin_folder
 from nearfield_server.encoder.loader import LoadedEncoder, load, load_options
 from nearfield_server.errors import ModelLoadFailure
@@ -89,20 +93,25 @@ class Server:
         self._config = config
         cores = effective_cpu_count()
         self.metrics = Metrics(RPCS, version=nearfield_server.__version__, effective_threads=cores)
-        self.registry = ModelRegistry(
-            _serving(config, config.batching.workers or cores),
-            self.metrics,
-            load_model or partial(load, device=config.device, precision=config.precision, options=load_options(config)),
-            default=config.default_model,
-        )
         self._threads = ThreadPoolExecutor(config.tokenizer_threads or cores, thread_name_prefix="nearfield-tokenize")
+        serving = _serving(config, config.batching.workers or cores)
+        aliases = Aliases(config.data_dir / "aliases.json", config.aliases)
+        self.registry = ModelRegistry(serving.limits, self.metrics, aliases, default=config.default_model)
+        reading = partial(load, device=config.device, precision=config.precision, options=load_options(config))
+        cache_bytes = config.cache.max_bytes
+        cache = EmbeddingCache(cache_bytes, self.metrics.cache) if cache_bytes else None
+        self._lifecycle = Lifecycle(
+            self.registry,
+            Repository(config.repository_path),
+            Opener(load_model or reading, serving, self._threads),
+            _lifecycle(config),
+            cache,
+        )
         limits = config.limits
         self._interceptor = CallInterceptor(
             self.metrics, max_calls=limits.max_concurrent_calls, max_streams=limits.max_concurrent_streams
         )
         self._health = HealthServicer(self.registry, SERVICES)
-        size = config.cache.max_bytes
-        cache = EmbeddingCache(size, self.metrics.cache) if size else None
         pipeline = Pipeline(self._threads, cache)
         use_cases = UseCases(
             Embedder(self.registry, pipeline), Reranker(self.registry, pipeline), Classifier(self.registry, pipeline)
@@ -111,7 +120,7 @@ class Server:
         self._grpc = GrpcServer(
             _grpc(config),
             EmbedServicer(use_cases, self.registry, self.metrics, stream),
-            ModelServicer(self.registry),
+            ModelServicer(self.registry, self._lifecycle, admin=config.admin_on),
             self._health,
             self._interceptor,
         )
@@ -137,7 +146,7 @@ class Server:
         self.target = await self._grpc.start()
         logger.info("listening", extra={"grpc": self.target, "http": self.http or "off"})
         folders = {name: _folder(path) for name, path in self._config.models.items()}
-        await asyncio.gather(*(self.registry.load(name, folder, self._threads) for name, folder in folders.items()))
+        await self._lifecycle.start(folders)
         default = self.registry.status("")
         if default.state is ModelState.FAILED:
             raise ModelLoadFailure(default.message)
@@ -157,7 +166,7 @@ class Server:
         finished = not self._interceptor.active
         # Health watchers and idle connections are all that is left: they are told to go.
         await self._grpc.stop(grace_seconds=0.2 if finished else 0.0)
-        await self.registry.close()
+        await self._lifecycle.close()
         if self._http is not None:
             await self._http.stop()
         if self._lag is not None:
@@ -201,6 +210,17 @@ def _serving(config: Config, workers: int) -> ServingSettings:
             max_tokens=batching.max_queue_tokens,
             weights={Priority.INTERACTIVE: batching.interactive_weight, Priority.BULK: batching.bulk_weight},
         ),
+    )
+
+
+def _lifecycle(config: Config) -> LifecycleSettings:
+    repository = config.repository
+    return LifecycleSettings(
+        load_latest=repository.startup == "latest",
+        poll_seconds=repository.poll_seconds,
+        idle_unload_seconds=repository.idle_unload_seconds,
+        unload_first=repository.unload_first,
+        drain_seconds=repository.drain_seconds,
     )
 
 

@@ -6,6 +6,9 @@
     │   └── Unsupported         right in itself, but this model can't do it
     ├── TooLarge                a request over a published size limit; a retry doesn't help
     ├── ModelNotFound           no model of that name
+    ├── AlreadyExists           it is there already
+    ├── FailedPrecondition      not in this state of the server; the caller must change that first
+    ├── PermissionDenied        this caller may not
     ├── ServiceUnknown          a health check for a service that isn't served
     ├── Unavailable             not now; `retry_after_seconds` says when
     │   ├── ModelNotReady       the model loads, or failed to load
@@ -29,11 +32,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 __all__ = [
+    "AlreadyExists",
     "BackendFailure",
     "Cancelled",
     "ConfigError",
     "DeadlineExceeded",
     "Draining",
+    "FailedPrecondition",
     "FieldViolation",
     "InvalidInput",
     "ModelLoadFailure",
@@ -41,6 +46,7 @@ __all__ = [
     "ModelNotReady",
     "NearfieldError",
     "Overloaded",
+    "PermissionDenied",
     "ServiceUnknown",
     "TextTooLong",
     "TooLarge",
@@ -114,6 +120,34 @@ class ModelNotFound(NearfieldError):
         hint = f"; did you mean {', '.join(nearest)}?" if nearest else ""
         super().__init__(f"no model of that name is served{hint} (ListModels tells the names)")
         self.name = name
+
+
+class AlreadyExists(NearfieldError):
+    """What is to be made is there already; `resource` names it."""
+
+    reason = "ALREADY_EXISTS"
+
+    def __init__(self, message: str, resource: str) -> None:
+        """`resource`: the name of what is there."""
+        super().__init__(message)
+        self.resource = resource
+
+
+class FailedPrecondition(NearfieldError):
+    """Right in itself, but not in this state of the server. `subject` is what stands in the way."""
+
+    reason = "FAILED_PRECONDITION"
+
+    def __init__(self, subject: str, message: str) -> None:
+        """`subject`: such as `models/NAME`."""
+        super().__init__(message)
+        self.subject = subject
+
+
+class PermissionDenied(NearfieldError):
+    """This caller may not do it."""
+
+    reason = "PERMISSION_DENIED"
 
 
 class ServiceUnknown(NearfieldError):

@@ -93,7 +93,7 @@ def test_health_flips_first_and_a_stream_finishes_what_it_has(start_server, fake
         reader = threading.Thread(target=lambda: answers.extend(_until_error(results)))
         reader.start()
         assert held.wait(10)
-        while not server.server._interceptor.active or server.server.registry.idle:
+        while not server.server._interceptor.active or server.server._lifecycle.idle:
             time.sleep(0.001)
         server.loop.call_soon_threadsafe(server.server.registry.drain)
         while client.health() != "NOT_SERVING":

@@ -37,7 +37,7 @@ def stalled(start_server, connect, gate, api, calls):
 
 
 def waiting(running):
-    (ready,) = running.server.registry._ready.values()
+    (ready,) = [one.ready for one in running.server.registry.all()]
     return sum(ready.runner.statistics().items.values())
 
 

@@ -4,7 +4,7 @@ import logging
 
 import grpc
 import pytest
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, ResourceInfo, RetryInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, ResourceInfo, RetryInfo
 
 from nearfield_server import errors
 from nearfield_server.rpc.status import CODES, DOMAIN, printable, to_status, trailers
@@ -19,13 +19,15 @@ def make(kind):
         return kind("inputs[3].text", "too long", limit=5)
     if issubclass(kind, (errors.Unavailable, errors.Overloaded)):
         return kind("later", retry_after_seconds=1.5)
+    if issubclass(kind, (errors.AlreadyExists, errors.FailedPrecondition)):
+        return kind("models/a", "models/a")
     return kind("message", fact=1)
 
 
 def details(status):
     found = []
     for packed in status.details:
-        for kind in (BadRequest, ErrorInfo, ResourceInfo, RetryInfo):
+        for kind in (BadRequest, ErrorInfo, PreconditionFailure, ResourceInfo, RetryInfo):
             if packed.Is(kind.DESCRIPTOR):
                 found.append(kind())
                 packed.Unpack(found[-1])
@@ -53,7 +55,8 @@ def test_details_of_each_kind(kind):
     later = isinstance(error, (errors.Unavailable, errors.Overloaded))
     expected = {
         BadRequest: isinstance(error, errors.InvalidInput),
-        ResourceInfo: kind is errors.ModelNotFound,
+        PreconditionFailure: kind is errors.FailedPrecondition,
+        ResourceInfo: kind in {errors.ModelNotFound, errors.AlreadyExists},
         RetryInfo: later,
     }
     assert {type(one) for one in rest} == {one for one, due in expected.items() if due}

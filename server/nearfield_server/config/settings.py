@@ -91,6 +91,8 @@ def _not_empty(value: Any) -> Any:
 _Count = Annotated[int, BeforeValidator(_no_switch)]
 _Number = Annotated[float, BeforeValidator(_no_switch)]
 _File = Annotated[Path, BeforeValidator(_not_empty)]
+_TARGET = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(@[A-Za-z0-9][A-Za-z0-9._-]{0,63})?$"
+_Alias = Annotated[str, Field(pattern=_TARGET)]
 _ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
@@ -223,6 +225,30 @@ class Hub(_Section):
     )
 
 
+class Repository(_Section):
+    """The model repository, and how models are swapped."""
+
+    path: _File | None = Field(None, description="Folder of models by name and version; none: models in data_dir.")
+    startup: Literal["latest", "none"] = Field(
+        "latest", description="What is loaded at start: latest (each name's latest version) or none."
+    )
+    poll_seconds: _Number = Field(
+        0.0, ge=0.0, le=86400.0, description="Seconds between looks for new and removed versions; 0: never, to 86400."
+    )
+    idle_unload_seconds: _Number = Field(
+        0.0,
+        ge=0.0,
+        le=1e7,
+        description="Seconds without a call after which a model is unloaded; 0: never, to 1e7.",
+    )
+    unload_first: bool = Field(
+        False, description="Unload the old version before the new one is loaded: less memory, and a gap."
+    )
+    drain_seconds: _Number = Field(
+        30.0, ge=0.0, le=3600.0, description="Seconds that calls in progress get when their model goes; 0 to 3600."
+    )
+
+
 class Config(_Section):
     """All settings of one server."""
 
@@ -239,6 +265,13 @@ class Config(_Section):
         "None: the built-in encoder as all-MiniLM-L6-v2.",
     )
     default_model: str = Field("", description="Model of calls that name none; empty: the first of models.")
+    aliases: dict[_Alias, Annotated[str, Field(pattern=_TARGET)]] = Field(
+        default_factory=dict,
+        description="Name of each alias and the model, or NAME@VERSION, that it stands for; SetAlias wins over these.",
+    )
+    admin: Annotated[Literal["auto", "on", "off"], BeforeValidator(_word)] = Field(
+        "auto", description="Whether callers may load and unload models: on, off, or auto: when only this machine can."
+    )
     device: Annotated[str, AfterValidator(_device)] = Field(
         "auto",
         description="Where models run: auto (a GPU if this build can use one), cpu, cuda[:N[,M]], tensorrt[:N], "
@@ -277,6 +310,17 @@ class Config(_Section):
     stream: Stream = Field(default_factory=Stream, description="EmbedStream.")
     cache: Cache = Field(default_factory=Cache, description="Vectors kept.")
     hub: Hub = Field(default_factory=Hub, description="Downloads of models.")
+    repository: Repository = Field(default_factory=Repository, description="Models by name and version.")
+
+    @property
+    def admin_on(self) -> bool:
+        """Whether callers may manage models, `auto` resolved."""
+        return parse_address(self.listen).is_local if self.admin == "auto" else self.admin == "on"
+
+    @property
+    def repository_path(self) -> Path:
+        """Where the model repository is."""
+        return self.repository.path or self.data_dir / "models"
 
     @property
     def reflection_on(self) -> bool:

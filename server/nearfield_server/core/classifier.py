@@ -8,10 +8,11 @@ from functools import partial
 
 import numpy as np
 
-from nearfield_server.core.models import ModelRegistry, ReadyModel
+from nearfield_server.core.models import ModelRegistry
 from nearfield_server.core.pipeline import Pipeline, Ran, Work
 from nearfield_server.core.prepare import prepare_any
 from nearfield_server.core.reranker import score_rows
+from nearfield_server.core.serving import ReadyModel
 from nearfield_server.encoder.loader import LoadedEncoder
 from nearfield_server.encoder.tokenizer import TextOptions
 from nearfield_server.errors import BackendFailure, InvalidInput, Unsupported
@@ -92,7 +93,10 @@ class Classifier:
 
     async def classify(self, call: ClassifyCall) -> ClassifyResult:
         """Score each input's labels. Raises `Unsupported` for a model that can't, and as `Embedder.embed` does."""
-        model = self._models.get(call.model)
+        with self._models.lease(call.model) as model:
+            return await self._classify(model, call)
+
+    async def _classify(self, model: ReadyModel, call: ClassifyCall) -> ClassifyResult:
         spec = model.loaded.spec
         if not call.labels:
             found = await self._own_labels(model, call)

@@ -10,11 +10,12 @@ from functools import partial
 
 import numpy as np
 
-from nearfield_server.core.models import ModelRegistry, ReadyModel
+from nearfield_server.core.models import ModelRegistry
 from nearfield_server.core.pipeline import Pipeline, Ran, Work
 from nearfield_server.core.plan import Plan, make_plan, prompt_of
 from nearfield_server.core.prepare import prepare_inputs
 from nearfield_server.core.results import embed_result
+from nearfield_server.core.serving import ReadyModel
 from nearfield_server.errors import BackendFailure, InvalidInput
 from nearfield_server.types import (
     EmbedCall,
@@ -60,32 +61,34 @@ class Embedder:
         self._models = models
         self._pipeline = pipeline
 
-    async def embed(self, call: EmbedCall, *, sent: bool = True) -> EmbedResult:
-        """Give the vectors of one call. `sent`: in a reply, which has a limit.
+    async def embed(self, call: EmbedCall, *, sent: bool = True, held: ReadyModel | None = None) -> EmbedResult:
+        """Give the vectors of one call. `sent`: in a reply, which has a limit. `held`: the model of its stream.
 
         Raises:
             NearfieldError: any of the tree below it but the two of the start-up; see `errors`.
         """
-        return await self._embed_with(self._models.get(call.options.model), call, sent=sent)
-
-    async def _embed_with(self, model: ReadyModel, call: EmbedCall, *, sent: bool) -> EmbedResult:
         limits = self._models.limits
-        plan = make_plan(model.loaded.spec, call.options, call.inputs, limits if sent else None)
-        work = Work(
-            prepare=partial(prepare_inputs, model.loaded, call, plan, limits),
-            count=len(call.inputs),
-            priority=call.options.priority,
-            deadline=call.deadline,
-            tenant=call.tenant,
-        )
-        ran = await self._pipeline.run(model, work)
-        result = await self._finish(model, call, plan, ran)
-        return replace(result, timings=self._pipeline.account(model, ran))
+        with self._models.lease(call.options.model, held) as model:
+            plan = make_plan(model.loaded.spec, call.options, call.inputs, limits if sent else None)
+            work = Work(
+                prepare=partial(prepare_inputs, model.loaded, call, plan, limits),
+                count=len(call.inputs),
+                priority=call.options.priority,
+                deadline=call.deadline,
+                tenant=call.tenant,
+            )
+            ran = await self._pipeline.run(model, work)
+            result = await self._finish(model, call, plan, ran)
+            return replace(result, timings=self._pipeline.account(model, ran))
 
     async def similarity(self, call: SimilarityCall) -> SimilarityResult:
         """Compare each source with each target. Raises as `embed`; the reply's size is checked first."""
+        with self._models.lease(call.sources.options.model) as model:
+            return await self._similarity(model, call)
+
+    async def _similarity(self, model: ReadyModel, call: SimilarityCall) -> SimilarityResult:
         started = time.monotonic()
-        spec = self._models.get(call.sources.options.model).loaded.spec
+        spec = model.loaded.spec
         rows = len(call.sources.inputs)
         cols = len(call.targets.inputs) if call.targets else rows
         limit = self._models.limits.max_response_bytes
@@ -93,10 +96,10 @@ class Embedder:
             raise InvalidInput("sources", f"{rows} x {cols} scores are over {limit} bytes: compare fewer at once")
         # Cosine needs no normalised vectors and the other metrics must see them as the model gives them.
         if call.targets is None:
-            left = right = await self._side("sources", call.sources)
+            left = right = await self._side("sources", call.sources, model)
         else:
             sides = {"sources": call.sources, "targets": call.targets}
-            both = [asyncio.ensure_future(self._side(name, one)) for name, one in sides.items()]
+            both = [asyncio.ensure_future(self._side(name, one, model)) for name, one in sides.items()]
             try:
                 left, right = await asyncio.gather(*both)
             finally:
@@ -109,10 +112,10 @@ class Embedder:
         timings = replace(left.timings, total=time.monotonic() - started)
         return SimilarityResult(left.model, scores, metric, timings)
 
-    async def _side(self, name: str, call: EmbedCall) -> EmbedResult:
+    async def _side(self, name: str, call: EmbedCall, model: ReadyModel) -> EmbedResult:
         """Embed one of two lists; what is wrong in it is blamed on `name` and not on `inputs`."""
         try:
-            return await self.embed(call, sent=False)
+            return await self.embed(call, sent=False, held=model)
         except InvalidInput as error:
             raise error.moved(lambda index: f"{name}[{index}]") from None
 
@@ -121,25 +124,27 @@ class Embedder:
         deadline: float | None,
     ) -> tuple[str, list[TokenizedText]]:  # fmt: skip
         """Give the name of the model used and the tokens of each text, not truncated."""
-        loaded = self._models.get(model).loaded
-        prompt = prompt_of(loaded.spec, prompt_name) if prompt_name else ""
-        tokenized = await self._pipeline.off_loop(
-            lambda: loaded.tokenizer.tokenize(
-                texts, prompt=prompt, add_special_tokens=add_special_tokens, special_tokens_as_text=as_text
-            ),
-            deadline,
-        )
-        return loaded.spec.name, tokenized
+        with self._models.lease(model) as ready:
+            loaded = ready.loaded
+            prompt = prompt_of(loaded.spec, prompt_name) if prompt_name else ""
+            tokenized = await self._pipeline.off_loop(
+                lambda: loaded.tokenizer.tokenize(
+                    texts, prompt=prompt, add_special_tokens=add_special_tokens, special_tokens_as_text=as_text
+                ),
+                deadline,
+            )
+            return loaded.spec.name, tokenized
 
     async def detokenize(
         self, model: str, sequences: Sequence[IdArray], *, keep_special_tokens: bool, deadline: float | None
     ) -> tuple[str, list[str]]:
         """Give the name of the model used and the text of each sequence."""
-        loaded = self._models.get(model).loaded
-        texts = await self._pipeline.off_loop(
-            lambda: loaded.tokenizer.detokenize(sequences, keep_special_tokens=keep_special_tokens), deadline
-        )
-        return loaded.spec.name, texts
+        with self._models.lease(model) as ready:
+            loaded = ready.loaded
+            texts = await self._pipeline.off_loop(
+                lambda: loaded.tokenizer.detokenize(sequences, keep_special_tokens=keep_special_tokens), deadline
+            )
+            return loaded.spec.name, texts
 
     def terms(self, model: str, ids: Sequence[int]) -> list[str]:
         """Give the vocabulary's spelling of each id; empty for ids that the tokenizer doesn't know."""

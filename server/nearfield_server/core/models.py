@@ -1,114 +1,143 @@
-"""Which models are served, in which state, and who wants to know when that changes."""
+"""Which models are served, in which state, who uses them, and who wants to know when that changes.
+
+A model has a name and, in the model repository, versions. A request names `name` (its present version),
+`name@version` (a loaded one), or an alias of either; an empty name is the alias `default`, else the configured default.
+`core.lifecycle` loads and unloads; everything here only looks, and is used on the event loop.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import difflib
-import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import Executor
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nearfield_server.batching.policy import BatchLimits
-from nearfield_server.batching.queue import QueueLimits
-from nearfield_server.batching.runner import Runner, RunnerSettings
-from nearfield_server.core.calibration import calibrate
+from nearfield_server.core.aliases import DEFAULT, Aliases
 from nearfield_server.core.changes import Changes
-from nearfield_server.encoder.loader import LoadedEncoder
-from nearfield_server.errors import Draining, ModelLoadFailure, ModelNotFound, ModelNotReady, NearfieldError
-from nearfield_server.telemetry.metrics import Metrics, ModelMetrics
+from nearfield_server.core.repository import natural_order
+from nearfield_server.core.serving import ReadyModel
+from nearfield_server.errors import Draining, ModelNotFound, ModelNotReady
+from nearfield_server.telemetry.metrics import Metrics
 from nearfield_server.types import Limits, ModelState, ModelStatus
 
-__all__ = ["ModelRegistry", "ReadyModel", "ServingSettings"]
-
-logger = logging.getLogger("nearfield.models")
+__all__ = ["Key", "ModelRegistry", "Served"]
 
 _RETRY_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServingSettings:
-    """How every model is run."""
-
-    limits: Limits
-    workers: int
-    token_budget: int
-    """Padded tokens of a batch; 0: calibrate."""
-    max_padding_ratio: float
-    hang_seconds: float
-    restart_seconds: float
-    queue: QueueLimits
-
-
 @dataclass(frozen=True, slots=True)
-class ReadyModel:
-    """A model that takes calls."""
+class Key:
+    """A model's name, and its version in the repository; empty for models that the settings name by folder."""
 
-    loaded: LoadedEncoder
-    runner: Runner
-    metrics: ModelMetrics
+    name: str
+    version: str = ""
+
+    def __str__(self) -> str:
+        """As requests name it."""
+        return f"{self.name}@{self.version}" if self.version else self.name
+
+
+@dataclass(slots=True, eq=False)
+class Served:
+    """One version of a model; `ready` while it takes calls."""
+
+    key: Key
+    folder: Path
+    status: ModelStatus
+    ready: ReadyModel | None = None
 
 
 class ModelRegistry:
-    """All models by name. Used on the event loop only; loading happens on threads."""
+    """All models by name and version."""
 
-    def __init__(
-        self, settings: ServingSettings, metrics: Metrics, load: Callable[[str, Path], LoadedEncoder], default: str
-    ) -> None:
-        """`load` reads a folder, on a thread; `default` is the model meant by an empty name."""
-        self._settings = settings
-        self._metrics = metrics
-        self._load = load
-        self._default = default
-        self._statuses: dict[str, ModelStatus] = {}
-        self._ready: dict[str, ReadyModel] = {}
+    def __init__(self, limits: Limits, metrics: Metrics, aliases: Aliases, default: str) -> None:
+        """`limits` are published for all models; `default` is the model of calls that name none."""
+        self.limits = limits
+        self.metrics = metrics
+        self.aliases = aliases
         self.changes = Changes()
         self.draining = False
+        self.wake: Callable[[Key], None] = lambda _: None
+        """Told when a call asks for a model that sleeps."""
+        self._default = default
+        self._served: dict[Key, Served] = {}
+        self._present: dict[str, Key] = {}
 
     def __repr__(self) -> str:
         """Show each model's state."""
-        states = {name: status.state.value for name, status in self._statuses.items()}
+        states = {str(key): one.status.state.value for key, one in self._served.items()}
         return f"<ModelRegistry {states}{' draining' if self.draining else ''}>"
 
     @property
-    def limits(self) -> Limits:
-        """The published bounds, the same for all models."""
-        return self._settings.limits
+    def default(self) -> str:
+        """What an empty name means: a model, or one of its versions."""
+        return self.aliases.target(DEFAULT) or self._default
 
     def statuses(self) -> list[ModelStatus]:
-        """All models, the default one first, then by name."""
-        return sorted(self._statuses.values(), key=lambda status: (not status.is_default, status.name))
+        """All models, the default one first, then by name; versions of a name newest first."""
+        shown = [self._shown(one) for one in self._served.values()]
+        shown.sort(key=lambda one: natural_order(one.version), reverse=True)
+        shown.sort(key=lambda one: one.name)
+        default = self._find(self.default)
+        return sorted(shown, key=lambda one: default is None or one.name != default.key.name)
 
     def status(self, name: str) -> ModelStatus:
-        """One model; an empty name is the default one. Raises `ModelNotFound`."""
-        try:
-            return self._statuses[name or self._default]
-        except KeyError:
-            raise ModelNotFound(name, tuple(difflib.get_close_matches(name, self._statuses, n=3))) from None
+        """One model by name, `name@version` or alias; empty: the default one. Raises `ModelNotFound`."""
+        return self._shown(self.served(name))
+
+    def served(self, name: str) -> Served:
+        """Give what `name` stands for: see above. Raises `ModelNotFound`."""
+        found = self._find(self.aliases.target(name) or name if name else self.default)
+        if found is None:
+            known = dict.fromkeys([*self._present, *self.aliases.all(), *map(str, self._served)])
+            raise ModelNotFound(name or self.default, tuple(difflib.get_close_matches(name, known, n=3)))
+        return found
+
+    def is_model(self, name: str) -> bool:
+        """Whether `name` is a model's own name, or `name@version` of one, and no alias."""
+        return self._find(name) is not None
 
     def get(self, name: str) -> ReadyModel:
-        """Give the model to use for a call; an empty name is the default one.
+        """Give the model to use for a call, which should hold a `lease` on it while it runs.
 
         Raises:
             ModelNotFound: none of that name.
-            ModelNotReady: it loads, or couldn't be loaded, or has no worker left.
+            ModelNotReady: it loads, or couldn't be loaded, or isn't loaded.
             Draining: the server stops.
         """
-        status = self.status(name)
-        metrics = self._metrics.for_model(status.name)
+        served = self.served(name)
+        metrics = self.metrics.for_model(served.key.name)
         if self.draining:
             metrics.rejected("draining")
             raise Draining("the server is stopping: ask another replica", retry_after_seconds=_RETRY_SECONDS)
-        ready = self._ready.get(status.name)
-        if ready is None:
-            metrics.rejected("not_ready")
-        if status.state is ModelState.FAILED:
+        if served.ready is not None:
+            return served.ready
+        metrics.rejected("not_ready")
+        state = served.status.state
+        if state is ModelState.FAILED:
             raise ModelNotReady("the model could not be loaded: see ListModels", retry_after_seconds=30.0)
-        if ready is None:
-            raise ModelNotReady("the model is loading", retry_after_seconds=_RETRY_SECONDS)
-        return ready
+        if state is ModelState.UNLOADED:
+            raise ModelNotReady("the model is not loaded: LoadModel loads it", retry_after_seconds=30.0)
+        if state is ModelState.IDLE:
+            self.wake(served.key)
+        raise ModelNotReady("the model is loading", retry_after_seconds=_RETRY_SECONDS)
+
+    @contextmanager
+    def lease(self, name: str, held: ReadyModel | None = None) -> Iterator[ReadyModel]:
+        """Give the model of a call, or the one that its stream holds already; it stays loaded within the block.
+
+        Raises as `get`.
+        """
+        model = held or self.get(name)
+        model.leases += 1
+        try:
+            yield model
+        finally:
+            model.leases -= 1
+            model.used_at = time.monotonic()
 
     async def watch(self, name: str) -> AsyncIterator[ModelStatus]:
         """Give each model as it is, then again whenever it changed. Ends when the server drains.
@@ -117,14 +146,15 @@ class ModelRegistry:
             name: one model; empty: all. Raises `ModelNotFound`.
         """
         if name:
-            self.status(name)
-        seen: dict[str, ModelStatus] = {}
+            name = self.served(name).key.name
+        seen: dict[Key, ModelStatus] = {}
         while True:
             changed = asyncio.ensure_future(self.changes.wait())
             try:
                 for status in self.statuses():
-                    if name in {"", status.name} and seen.get(status.name) != status:
-                        seen[status.name] = status
+                    key = Key(status.name, status.version)
+                    if name in {"", status.name} and seen.get(key) != status:
+                        seen[key] = status
                         yield status
                 if self.draining:
                     return
@@ -132,118 +162,79 @@ class ModelRegistry:
             finally:
                 changed.cancel()
 
-    async def load(self, name: str, folder: Path, threads: Executor) -> None:
-        """Read, check and warm a model on `threads`, then take calls for it. A failure is its state, not raised."""
-        metrics = self._metrics.for_model(name)
-        self._set(
-            ModelStatus(
-                name=name, state=ModelState.LOADING, is_default=name == self._default, limits=self._settings.limits
-            )
-        )
-        started = time.monotonic()
-        try:
-            await self._start(name, folder, metrics, threads)
-        except NearfieldError as error:
-            logger.error("model failed to load", extra={"model": name, "reason": error.message})  # noqa: TRY400
-            self._set(replace(self._statuses[name], state=ModelState.FAILED, message=error.message))
-            return
-        seconds = time.monotonic() - started
-        metrics.loaded(seconds)
-        self._set(replace(self._statuses[name], state=ModelState.READY, load_seconds=seconds))
-        status = self._statuses[name]
-        logger.info(
-            "model ready",
-            extra={
-                "model": name,
-                "seconds": round(seconds, 3),
-                "provider": status.execution_provider,
-                "workers": status.workers,
-                "token_budget": status.batch_token_budget,
-            },
-        )
-
     def drain(self) -> None:
         """Refuse new calls from now on; those under way go on."""
         self.draining = True
-        for status in list(self._statuses.values()):
-            self._set(replace(status, state=ModelState.UNLOADING))
-
-    @property
-    def idle(self) -> bool:
-        """No model has anything waiting or running."""
-        return all(ready.runner.idle for ready in self._ready.values())
-
-    async def close(self) -> None:
-        """Stop the workers and give the memory back."""
-        for ready in self._ready.values():
-            await ready.runner.close()
-            ready.loaded.close()
-        self._ready.clear()
+        for one in self._served.values():
+            self.set_state(one, ModelState.UNLOADING)
 
     def readiness(self) -> Mapping[str, bool]:
-        """Whether each model takes calls with all its workers, by name; "" is the default model, hence the server."""
-        ready = {name: status.state is ModelState.READY for name, status in self._statuses.items()}
-        return {**ready, "": ready.get(self._default, False)}
+        """Whether each model takes calls with all its workers, by name; "" is the default model, hence the server.
 
-    async def _start(self, name: str, folder: Path, metrics: ModelMetrics, threads: Executor) -> None:
-        loop = asyncio.get_running_loop()
-        loaded = await loop.run_in_executor(threads, self._load_safely, name, folder)
-        accelerator = "CUDA" in loaded.backend.provider
-        found = await loop.run_in_executor(
-            threads, lambda: calibrate(loaded.encoder, loaded.spec, accelerator=accelerator)
-        )
-        settings = self._settings
-        budget = settings.token_budget or found.token_budget
-        runner = Runner(
-            loaded.encoders,
-            RunnerSettings(
-                workers=settings.workers,
-                hang_seconds=settings.hang_seconds,
-                restart_seconds=settings.restart_seconds,
-                batch=BatchLimits(token_budget=budget, max_padding_ratio=settings.max_padding_ratio),
-                queue=settings.queue,
-            ),
-            metrics,
-            on_change=lambda: self._workers_changed(name),
-        )
-        runner.start(found.tokens_per_second * settings.workers)
-        self._ready[name] = ReadyModel(loaded, runner, metrics)
-        metrics.watch_queue(runner.statistics)
-        metrics.watch_speed(lambda: runner.tokens_per_second)
-        metrics.workers(alive=runner.workers_alive, configured=settings.workers)
-        metrics.batch_token_budget(budget)
-        self._statuses[name] = replace(
-            self._statuses[name],
-            spec=loaded.spec,
-            execution_provider=loaded.backend.provider,
-            workers=settings.workers,
-            batch_token_budget=budget,
-        )
+        A model that sleeps for want of calls counts as ready: the next call wakes it.
+        """
+        awake = {ModelState.READY, ModelState.IDLE}
+        ready = {name: self._served[key].status.state in awake for name, key in self._present.items()}
+        default = self._find(self.default)
+        return {**ready, "": default is not None and default.status.state in awake}
 
-    def _load_safely(self, name: str, folder: Path) -> LoadedEncoder:
-        try:
-            return self._load(name, folder)
-        except NearfieldError:
-            raise
-        except Exception as error:
-            # A file can be broken in more ways than its readers foresee; the server and its other models live on.
-            logger.exception("unforeseen failure while loading a model", extra={"model": name})
-            msg = f"{folder} can't be loaded: {type(error).__name__}"
-            raise ModelLoadFailure(msg) from error
+    # For `core.lifecycle`.
 
-    def _workers_changed(self, name: str) -> None:
-        ready = self._ready[name]
-        ready.metrics.workers(alive=ready.runner.workers_alive, configured=self._settings.workers)
-        if self.draining:
-            return
-        if ready.runner.degraded:
-            lost = self._settings.workers - ready.runner.workers_alive
-            message = f"{lost} of {self._settings.workers} workers lost, being replaced"
-            self._set(replace(self._statuses[name], state=ModelState.DEGRADED, message=message))
-        else:
-            self._set(replace(self._statuses[name], state=ModelState.READY, message=""))
+    def all(self) -> list[Served]:
+        """Every version that is known."""
+        return list(self._served.values())
 
-    def _set(self, status: ModelStatus) -> None:
-        self._statuses[status.name] = replace(status, changed_at=time.time())
-        self._metrics.for_model(status.name).state(status.state)
+    def known(self, key: Key) -> Served | None:
+        """Give a version if it is known."""
+        return self._served.get(key)
+
+    def present(self, name: str) -> Served | None:
+        """Give the version of `name` that calls get."""
+        key = self._present.get(name)
+        return None if key is None else self._served[key]
+
+    def add(self, key: Key, folder: Path, state: ModelState) -> Served:
+        """List a version, in place of what was known of it; the first of its name is what the name means."""
+        status = ModelStatus(name=key.name, version=key.version, state=state, is_default=False, limits=self.limits)
+        served = self._served[key] = Served(key, folder, status)
+        self._present.setdefault(key.name, key)
+        self.set_state(served, state)
+        return served
+
+    def promote(self, served: Served) -> None:
+        """Give the calls that name the model to this version from now on."""
+        self._present[served.key.name] = served.key
+        self.set_state(served, served.status.state)
+
+    def remove(self, served: Served) -> None:
+        """List a version no more; with the last one of its name all series of the model go."""
+        self._served.pop(served.key, None)
+        name = served.key.name
+        if self._present.get(name) == served.key:
+            del self._present[name]
+            rest = [key for key in self._served if key.name == name]
+            if rest:
+                self._present[name] = max(rest, key=lambda key: natural_order(key.version))
+            else:
+                self.metrics.forget_model(name)
         self.changes.notify()
+
+    def set_state(self, served: Served, state: ModelState, message: str = "") -> None:
+        """Say how a version is."""
+        served.status = replace(served.status, state=state, message=message, changed_at=time.time())
+        if self._present.get(served.key.name) == served.key:
+            self.metrics.for_model(served.key.name).state(state)
+        self.changes.notify()
+
+    def _find(self, target: str) -> Served | None:
+        name, _, version = target.partition("@")
+        key = Key(name, version) if version else self._present.get(name)
+        return None if key is None else self._served.get(key)
+
+    def _shown(self, served: Served) -> ModelStatus:
+        """Give the status with what depends on others: default and aliases."""
+        key = served.key
+        present = self._present.get(key.name) == key
+        default = self._find(self.default)
+        names = (str(key), key.name) if present else (str(key),)
+        return replace(served.status, is_default=default is served, aliases=self.aliases.of(*names))

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from nearfield_server.batching.ticket import Ticket
 from nearfield_server.core.cache import CacheKey, EmbeddingCache, plan_misses
-from nearfield_server.core.models import ReadyModel
+from nearfield_server.core.serving import ReadyModel
 from nearfield_server.errors import DeadlineExceeded, Overloaded
 from nearfield_server.types import DENSE_ONLY, Outputs, Priority, Timings, Tokens
 

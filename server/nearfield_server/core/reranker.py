@@ -7,8 +7,9 @@ from functools import partial
 
 import numpy as np
 
-from nearfield_server.core.models import ModelRegistry, ReadyModel
+from nearfield_server.core.models import ModelRegistry
 from nearfield_server.core.pipeline import Pipeline, Ran, Work
+from nearfield_server.core.serving import ReadyModel
 from nearfield_server.encoder.tokenizer import TextOptions, TextTokenizer
 from nearfield_server.errors import BackendFailure, Unsupported
 from nearfield_server.types import Activation, FloatRows, OutputKind, Outputs, Priority, Timings, Tokens, Truncate
@@ -56,7 +57,10 @@ class Reranker:
 
     async def rerank(self, call: RerankCall) -> RerankResult:
         """Score each document. Raises `Unsupported` for a model that can't, and as `Embedder.embed` does."""
-        model = self._models.get(call.model)
+        with self._models.lease(call.model) as model:
+            return await self._rerank(model, call)
+
+    async def _rerank(self, model: ReadyModel, call: RerankCall) -> RerankResult:
         spec = model.loaded.spec
         if spec.scores is not None and len(spec.scores.labels) == 1:
             activation = Activation.NONE if call.raw else spec.scores.activation

@@ -156,6 +156,10 @@ def model(status: ModelStatus) -> model_pb2.Model:
         batch_token_budget=status.batch_token_budget,
         load_time=_duration(status.load_seconds),
         state_changed_at=changed,
+        repository_version=status.version,
+        aliases=status.aliases,
+        device=status.device,
+        choice=status.choice,
     )
     if (spec := status.spec) is not None:
         message.MergeFrom(

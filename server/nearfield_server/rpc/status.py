@@ -14,7 +14,7 @@ import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, ResourceInfo, RetryInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, ResourceInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from nearfield_server import errors
@@ -33,6 +33,9 @@ CODES: dict[type[errors.NearfieldError], grpc.StatusCode] = {
     errors.Unsupported: grpc.StatusCode.INVALID_ARGUMENT,
     errors.TooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.ModelNotFound: grpc.StatusCode.NOT_FOUND,
+    errors.AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
+    errors.FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
     errors.ServiceUnknown: grpc.StatusCode.NOT_FOUND,
     errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
     errors.ModelNotReady: grpc.StatusCode.UNAVAILABLE,
@@ -70,6 +73,11 @@ def _details(error: errors.NearfieldError) -> Iterator[Message]:
         yield BadRequest(field_violations=violations)
     if isinstance(error, errors.ModelNotFound):
         yield ResourceInfo(resource_type="nearfield.v1.Model", resource_name=printable(error.name))
+    if isinstance(error, errors.AlreadyExists):
+        yield ResourceInfo(resource_type="nearfield.v1.Model", resource_name=error.resource)
+    if isinstance(error, errors.FailedPrecondition):
+        violation = PreconditionFailure.Violation(type="STATE", subject=error.subject, description=error.message)
+        yield PreconditionFailure(violations=[violation])
     if isinstance(error, (errors.Unavailable, errors.Overloaded)):
         delay = Duration()
         delay.FromNanoseconds(int(error.retry_after_seconds * 1e9))

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,8 @@ from nearfield.v1 import embed_pb2
 from nearfield_server.core.embedder import Embedder
 from nearfield_server.core.models import ModelRegistry
 from nearfield_server.core.plan import make_plan
-from nearfield_server.errors import DeadlineExceeded, Draining, InvalidInput, Overloaded
+from nearfield_server.core.serving import ReadyModel
+from nearfield_server.errors import DeadlineExceeded, Draining, InvalidInput, Overloaded, Unavailable
 from nearfield_server.rpc import convert, replies
 from nearfield_server.rpc.status import to_status
 from nearfield_server.telemetry.metrics import Metrics
@@ -65,6 +67,8 @@ class EmbedStream:
         self._tasks: set[asyncio.Task[None]] = set()
         self._deadline: float | None = None
         self._tenant = ""
+        self._model: ReadyModel | None = None
+        self._held = ExitStack()
         self._active_at = time.monotonic()
         self._options = EmbedOptions(priority=Priority.BULK)
         # Ordered streams put the tasks themselves in line, the others what is done, in the order of its completion.
@@ -90,13 +94,16 @@ class EmbedStream:
                 if idle.done():
                     msg = f"no message for {self._settings.idle_seconds} s: the stream is closed"
                     raise DeadlineExceeded(msg)
-                raise Draining(
-                    "the server is stopping: send what is unanswered to another replica", retry_after_seconds=1.0
-                )
+                if self._registry.draining:
+                    msg = "the server is stopping: send what is unanswered to another replica"
+                    raise Draining(msg, retry_after_seconds=1.0)
+                msg = "the model was replaced or unloaded: open the stream again for what is unanswered"
+                raise Unavailable(msg, retry_after_seconds=1.0)
             reader.result()
         finally:
             for task in (reader, drain, idle, *self._tasks):
                 task.cancel()
+            self._held.close()
 
     async def _read(self, requests: AsyncIterator[Any]) -> None:
         first = True
@@ -115,7 +122,9 @@ class EmbedStream:
         """Take the stream's options from its first message; what is wrong in them ends the stream."""
         self._ordered = message.options.ordered
         self._options = convert.embed_options(message.options, "options.", bulk=True)
-        spec = self._registry.get(self._options.model).loaded.spec
+        # A stream ends on the model that it began with, whatever takes its name meanwhile.
+        self._model = self._held.enter_context(self._registry.lease(self._options.model))
+        spec = self._model.loaded.spec
         try:
             make_plan(spec, self._options, (), self._registry.limits)
         except InvalidInput as error:
@@ -164,7 +173,7 @@ class EmbedStream:
         """Embed; while the queue is full, wait: a stream is bounded by its credits and is not refused for load."""
         while True:
             try:
-                return await self._embedder.embed(call)
+                return await self._embedder.embed(call, held=self._model)
             except Overloaded as error:
                 if error.metadata.get("limited_by") == "deadline":
                     raise
@@ -208,7 +217,8 @@ class EmbedStream:
             left = self._active_at + seconds - time.monotonic()
 
     async def _draining(self) -> None:
-        while not self._registry.draining:
+        """Return when the server stops, or the model goes and its time to drain is over."""
+        while not self._registry.draining and not (self._model is not None and self._model.cut_off):
             await self._registry.changes.wait()
 
 

@@ -27,6 +27,7 @@ from nearfield_server.telemetry.model_metrics import (
 
 __all__ = [
     "DROP_REASONS",
+    "LOAD_OUTCOMES",
     "OTHER_RPC",
     "REJECT_REASONS",
     "STAGES",
@@ -45,6 +46,7 @@ STATUSES = (
 )  # fmt: skip
 """Names of gRPC's status codes."""
 _OUTCOMES = ("ok", "error")
+LOAD_OUTCOMES = ("ok", "failed")
 _REFUSED_BEFORE_MODEL = ("calls", "streams")
 _LAGS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 _RUNTIMES = ("onnxruntime-gpu", "onnxruntime", "onnxruntime-openvino")
@@ -69,6 +71,9 @@ class Metrics:
         self._make_process_series(version, effective_threads)
         self.cache = CacheMetrics(self.registry)
         self._families = ModelFamilies(self.registry)
+        loads = Counter("nearfield_model_loads", "Loads of models that ended", ["outcome"], registry=self.registry)
+        self._loads = {outcome: loads.labels(outcome) for outcome in LOAD_OUTCOMES}
+        self._unloads = Counter("nearfield_model_unloads", "Versions of models unloaded", registry=self.registry)
         self._refused = {reason: self._families.rejected.labels("", reason) for reason in _REFUSED_BEFORE_MODEL}
         self._models: dict[str, ModelMetrics] = {}
 
@@ -77,6 +82,19 @@ class Metrics:
         if name not in self._models:
             self._models[name] = ModelMetrics(self._families, name)
         return self._models[name]
+
+    def forget_model(self, name: str) -> None:
+        """Remove all series of a model that was unloaded."""
+        if self._models.pop(name, None) is not None:
+            self._families.forget(name)
+
+    def model_load(self, outcome: str) -> None:
+        """Count a load that ended: "ok" or "failed"."""
+        self._loads[outcome].inc()
+
+    def model_unload(self) -> None:
+        """Count a version that was unloaded."""
+        self._unloads.inc()
 
     def request_started(self, rpc: str) -> None:
         """Count a call in."""

@@ -89,6 +89,12 @@ class ModelFamilies:
         self.token_budget = gauge("batch_token_budget", "Padded tokens that a batch may hold")
         self.speed = gauge("tokens_per_second", "Measured speed of all workers together, without padding")
 
+    def forget(self, name: str) -> None:
+        """Remove every series of model `name`."""
+        for family in vars(self).values():
+            if isinstance(family, (Counter, Gauge, Histogram)):
+                family.remove_by_labels({"model": name})
+
 
 class ModelMetrics:
     """The series of one model. Implements `batching.runner.BatchObserver`. Safe on any thread."""

@@ -160,3 +160,9 @@ class ModelStatus:
     load_seconds: float = 0.0
     changed_at: float = 0.0
     """Unix time."""
+    version: str = ""
+    """In the model repository; empty for models that the settings name by folder."""
+    aliases: tuple[str, ...] = ()
+    device: str = ""
+    choice: str = ""
+    """Why this device and precision."""

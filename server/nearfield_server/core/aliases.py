@@ -1,0 +1,81 @@
+"""Names that stand for models: from the settings, then as callers set them, kept in a file of the data folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from nearfield_server.errors import ConfigError
+
+__all__ = ["DEFAULT", "Aliases"]
+
+DEFAULT = "default"
+"""The alias that a call without a model name means."""
+
+
+class Aliases:
+    """Alias to target: a model's name, or `name@version`."""
+
+    def __init__(self, file: Path, configured: Mapping[str, str]) -> None:
+        """Read `file`, if there is one. Raises `ConfigError` that names it when it is damaged."""
+        self._file = file
+        self._configured = dict(configured)
+        # None: an alias of the settings that somebody deleted.
+        self._set: dict[str, str | None] = _read(file)
+
+    def all(self) -> dict[str, str]:
+        """Targets by alias, in the order of the aliases."""
+        merged: dict[str, str | None] = {**self._configured, **self._set}
+        return {alias: target for alias, target in sorted(merged.items()) if target is not None}
+
+    def target(self, alias: str) -> str | None:
+        """What `alias` stands for."""
+        return self._set.get(alias, self._configured.get(alias))
+
+    def of(self, *targets: str) -> tuple[str, ...]:
+        """Aliases that stand for one of `targets`."""
+        return tuple(alias for alias, target in self.all().items() if target in targets)
+
+    def put(self, alias: str, target: str) -> None:
+        """Let `alias` stand for `target`, or for nothing (empty). On the disk when this returns."""
+        changed = dict(self._set)
+        if target:
+            changed[alias] = target
+        elif alias in self._configured:
+            changed[alias] = None
+        else:
+            changed.pop(alias, None)
+        _write(self._file, changed)
+        self._set = changed
+
+
+def _read(file: Path) -> dict[str, str | None]:
+    try:
+        content = json.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        msg = f"{file}: can't be read: {error}; mend or delete it, and set the aliases again"
+        raise ConfigError(msg) from error
+    if not isinstance(content, dict) or not all(one is None or isinstance(one, str) for one in content.values()):
+        msg = f"{file}: must map aliases to models; mend or delete it, and set the aliases again"
+        raise ConfigError(msg)
+    return content
+
+
+def _write(file: Path, content: Mapping[str, str | None]) -> None:
+    """Replace the file whole, and make sure that it is on the disk."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(file.name + ".new")
+    with temporary.open("w", encoding="utf-8") as stream:
+        json.dump(content, stream, indent=1, sort_keys=True)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(file)
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,399 @@
+"""Loading, swapping and unloading models while calls go on.
+
+    load      read and warm the new version beside the old one, promote it, let the old one's calls end, close it
+    unload    stop giving calls to it, let those in progress end, close it
+    sleep     unload what nobody called for a while; the next call wakes it
+    follow    do what the repository's folder says: new versions are loaded, removed ones unloaded
+
+What concerns one name happens one after the other. A model that can't be loaded is listed as FAILED and touches nothing
+else. Used on the event loop; the work is done on `threads`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nearfield_server.core.cache import EmbeddingCache
+from nearfield_server.core.models import Key, ModelRegistry, Served
+from nearfield_server.core.repository import Repository, natural_order
+from nearfield_server.core.serving import Opener, ReadyModel, give_memory_back
+from nearfield_server.errors import AlreadyExists, FailedPrecondition, InvalidInput, ModelNotFound, NearfieldError
+from nearfield_server.types import ModelState, ModelStatus
+
+__all__ = ["Lifecycle", "LifecycleSettings"]
+
+# What a stream gets to end once its model is to go.
+_CUT_OFF_SECONDS = 5.0
+
+logger = logging.getLogger("nearfield.models")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LifecycleSettings:
+    """Seconds; 0 switches a feature off."""
+
+    load_latest: bool
+    """Load every name's latest version at start."""
+    poll_seconds: float
+    idle_unload_seconds: float
+    unload_first: bool
+    drain_seconds: float
+
+
+class Lifecycle:
+    """Changes what a registry serves."""
+
+    def __init__(
+        self,
+        registry: ModelRegistry,
+        repository: Repository,
+        opener: Opener,
+        settings: LifecycleSettings,
+        cache: EmbeddingCache | None = None,
+    ) -> None:
+        """Serve what is in `repository`, made ready by `opener`. Rows of unloaded models leave the `cache`."""
+        self._registry = registry
+        self._repository = repository
+        self._opener = opener
+        self._settings = settings
+        self._cache = cache
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._seen: dict[Key, object] = {}
+        registry.wake = self._wake
+
+    async def start(self, configured: Mapping[str, Path]) -> None:
+        """Load all models at once: those of the settings, by folder, and those of the repository.
+
+        A model that fails is listed as FAILED, not raised.
+        """
+        starts = []
+        for name, folder in configured.items():
+            served = self._registry.add(Key(name), folder, ModelState.LOADING)
+            starts.append(self._open(served))
+        for name in self._repository.names():
+            version = self._repository.latest(name)
+            folder_of = self._repository.folder(name, version) if version else None
+            if version is None or folder_of is None:
+                continue
+            if name in configured:
+                logger.warning("the repository's model is not served: the settings name one so", extra={"model": name})
+                continue
+            self._seen[Key(name, version)] = self._repository.signature(name, version)
+            state = ModelState.LOADING if self._settings.load_latest else ModelState.UNLOADED
+            served = self._registry.add(Key(name, version), folder_of, state)
+            if self._settings.load_latest:
+                starts.append(self._open(served))
+        await asyncio.gather(*starts)
+        if self._settings.poll_seconds:
+            self._spawn(self._follow())
+        if self._settings.idle_unload_seconds:
+            self._spawn(self._sweep())
+
+    async def load(
+        self, name: str, version: str, *, keep_previous: bool = False, unload_first: bool | None = None
+    ) -> ModelStatus:
+        """Load a version from the repository (empty: the latest) and give it the calls that name the model.
+
+        Raises:
+            ModelNotFound: the repository has none of that name or version.
+            AlreadyExists: that version is loaded.
+            FailedPrecondition: it can't be loaded; what was there serves on.
+        """
+        first = self._settings.unload_first if unload_first is None else unload_first
+        if first and keep_previous:
+            if unload_first:
+                raise InvalidInput("unload_first", "doesn't go with keep_previous")
+            first = False
+        # A caller who goes away leaves no half-loaded model behind: what was begun is ended.
+        return await asyncio.shield(self._spawn(self._swap(name, version, keep=keep_previous, unload_first=first)))
+
+    async def unload(self, name: str, version: str) -> ModelStatus:
+        """Unload one version, or all of a name.
+
+        Raises:
+            ModelNotFound: none of that name or version is listed.
+            FailedPrecondition: it is the default model, or an alias stands for it, or it isn't loaded.
+        """
+        return await asyncio.shield(self._spawn(self._unload(name, version)))
+
+    async def set_alias(self, alias: str, target: str) -> None:
+        """Let `alias` stand for `target`, a model or one of its versions, or for nothing (empty).
+
+        Raises:
+            InvalidInput: `alias` is a model's own name.
+            ModelNotFound: `target` is none.
+        """
+        registry = self._registry
+        if registry.is_model(alias):
+            raise InvalidInput("alias", f"{alias} is a model's own name")
+        if target and not registry.is_model(target):
+            registry.served(target)  # says which names are near
+            raise InvalidInput("target", f"{target} is an alias: name the model that it stands for")
+        await asyncio.get_running_loop().run_in_executor(self._opener.threads, registry.aliases.put, alias, target)
+        registry.changes.notify()
+
+    async def close(self) -> None:
+        """Stop all models and give the memory back. Calls have been drained before."""
+        for task in self._tasks:
+            task.cancel()
+        for served in self._registry.all():
+            if served.ready is not None:
+                ready, served.ready = served.ready, None
+                await ready.close()
+
+    @property
+    def idle(self) -> bool:
+        """No model has anything waiting or running."""
+        return all(one.ready is None or one.ready.runner.idle for one in self._registry.all())
+
+    # One name at a time.
+
+    async def _swap(self, name: str, version: str, *, keep: bool, unload_first: bool) -> ModelStatus:
+        async with self._lock(name):
+            key, folder = self._look_up(name, version)
+            known = self._registry.known(key)
+            if known is not None and known.ready is not None:
+                raise AlreadyExists(f"{key} is loaded", resource=str(key))
+            old = self._registry.present(name)
+            old = old if old is not None and old.ready is not None and old.key != key else None
+            if old is not None and unload_first:
+                await self._retire(old, ModelState.UNLOADED)
+            new = self._registry.add(key, folder, ModelState.LOADING)
+            self._seen[key] = self._repository.signature(name, key.version)
+            if not await self._open(new):
+                if old is not None and unload_first:
+                    await self._open(old)
+                raise FailedPrecondition(f"models/{key}", f"{key} can't be loaded: {new.status.message}")
+            self._registry.promote(new)
+            if old is not None and not keep:
+                await self._retire(old, ModelState.UNLOADED)
+                self._registry.remove(old)
+            self._forget_failures(name, but=key)
+            return self._registry.status(str(key))
+
+    async def _unload(self, name: str, version: str) -> ModelStatus:
+        async with self._lock(name):
+            registry = self._registry
+            wanted = [one for one in registry.all() if one.key.name == name and version in {"", one.key.version}]
+            if not wanted:
+                registry.served(f"{name}@{version}" if version else name)  # says which names are near
+                raise ModelNotFound(name, ())
+            self._check_unused(wanted)
+            loaded = [one for one in wanted if one.ready is not None or one.status.state is ModelState.IDLE]
+            if not loaded:
+                raise FailedPrecondition(f"models/{wanted[0].key}", f"{wanted[0].key} isn't loaded")
+            latest = max(loaded, key=lambda one: natural_order(one.key.version))
+            for one in loaded:
+                await self._retire(one, ModelState.UNLOADED)
+                if one is not latest:
+                    registry.remove(one)
+            status = registry.status(str(latest.key))
+            # Calls that name the model go to another version of it that is loaded, if one is.
+            if others := [one for one in registry.all() if one.key.name == name and one.ready is not None]:
+                registry.promote(max(others, key=lambda one: natural_order(one.key.version)))
+                registry.remove(latest)
+            else:
+                registry.metrics.forget_model(name)
+            return status
+
+    def _check_unused(self, wanted: list[Served]) -> None:
+        default = self._registry.served("")
+        for one in wanted:
+            if one is default:
+                raise FailedPrecondition(f"models/{one.key}", f"{one.key} is the default model: set another one first")
+            present = self._registry.present(one.key.name) is one
+            names = (str(one.key), one.key.name) if present else (str(one.key),)
+            if aliases := self._registry.aliases.of(*names):
+                text = f"{', '.join(aliases)} stands for {one.key}: point it elsewhere first"
+                raise FailedPrecondition(f"models/{one.key}", text)
+
+    async def _open(self, served: Served) -> bool:
+        """Load a listed version; give whether it is READY now. If not, its state and message say why."""
+        registry, key = self._registry, served.key
+        registry.set_state(served, ModelState.LOADING)
+        metrics = registry.metrics.for_model(key.name)
+        started = time.monotonic()
+        try:
+            ready = await self._opener.open(
+                key.name, served.folder, metrics, on_change=lambda: self._workers_changed(served)
+            )
+        except NearfieldError as error:
+            logger.error("model failed to load", extra={"model": str(key), "reason": error.message})  # noqa: TRY400
+            registry.metrics.model_load("failed")
+            registry.set_state(served, ModelState.FAILED, error.message)
+            return False
+        seconds = time.monotonic() - started
+        registry.metrics.model_load("ok")
+        self._begin(served, ready, seconds)
+        return True
+
+    def _begin(self, served: Served, ready: ReadyModel, seconds: float) -> None:
+        """Let a warmed model take calls."""
+        served.ready = ready
+        metrics, runner, loaded = ready.metrics, ready.runner, ready.loaded
+        metrics.watch_queue(runner.statistics)
+        metrics.watch_speed(lambda: runner.tokens_per_second)
+        metrics.workers(alive=runner.workers_alive, configured=self._opener.settings.workers)
+        metrics.batch_token_budget(ready.token_budget)
+        metrics.loaded(seconds)
+        served.status = replace(
+            served.status,
+            spec=loaded.spec,
+            execution_provider=loaded.backend.provider,
+            device=loaded.device,
+            choice=loaded.choice,
+            workers=self._opener.settings.workers,
+            batch_token_budget=ready.token_budget,
+            load_seconds=seconds,
+        )
+        self._registry.set_state(served, ModelState.READY)
+        logger.info(
+            "model ready",
+            extra={
+                "model": str(served.key),
+                "seconds": round(seconds, 3),
+                "provider": loaded.backend.provider,
+                "workers": self._opener.settings.workers,
+                "token_budget": ready.token_budget,
+            },
+        )
+
+    async def _retire(self, served: Served, state: ModelState) -> None:
+        """Take calls away from a version, let those in progress end, and give its memory back."""
+        ready, served.ready = served.ready, None
+        if ready is None:
+            self._registry.set_state(served, state)
+            return
+        self._registry.set_state(served, ModelState.UNLOADING)
+        await ready.unused(self._settings.drain_seconds)
+        ready.cut_off = True
+        self._registry.changes.notify()
+        await ready.unused(_CUT_OFF_SECONDS)
+        await ready.close()
+        sha256 = ready.loaded.spec.sha256
+        del ready
+        still = any(one.ready and one.ready.loaded.spec.sha256 == sha256 for one in self._registry.all())
+        if self._cache is not None and not still:
+            self._cache.drop_model(sha256)
+        served.status = replace(served.status, workers=0)
+        self._registry.metrics.model_unload()
+        self._registry.set_state(served, state)
+        await asyncio.get_running_loop().run_in_executor(self._opener.threads, give_memory_back)
+        logger.info("model unloaded", extra={"model": str(served.key), "state": state.value})
+
+    def _look_up(self, name: str, version: str) -> tuple[Key, Path]:
+        found = version or self._repository.latest(name) or ""
+        folder = self._repository.folder(name, found)
+        if folder is not None:
+            return Key(name, found), folder
+        versions = self._repository.versions(name)
+        if versions:
+            raise ModelNotFound(f"{name}@{version}", tuple(f"{name}@{one}" for one in versions[-3:]))
+        raise ModelNotFound(name, tuple(self._repository.names()[:3]))
+
+    def _forget_failures(self, name: str, *, but: Key) -> None:
+        """List a name's other versions no more that aren't loaded: the repository still has them."""
+        for one in self._registry.all():
+            if one.key.name == name and one.key != but and one.ready is None:
+                self._registry.remove(one)
+
+    def _workers_changed(self, served: Served) -> None:
+        ready = served.ready
+        if ready is None:
+            return
+        configured = self._opener.settings.workers
+        ready.metrics.workers(alive=ready.runner.workers_alive, configured=configured)
+        if self._registry.draining:
+            return
+        if ready.runner.degraded:
+            lost = configured - ready.runner.workers_alive
+            message = f"{lost} of {configured} workers lost, being replaced"
+            self._registry.set_state(served, ModelState.DEGRADED, message)
+        else:
+            self._registry.set_state(served, ModelState.READY)
+
+    # In the background.
+
+    def _wake(self, key: Key) -> None:
+        served = self._registry.known(key)
+        if served is not None and served.status.state is ModelState.IDLE:
+            self._registry.set_state(served, ModelState.LOADING)
+            self._spawn(self._awaken(served))
+
+    async def _awaken(self, served: Served) -> None:
+        async with self._lock(served.key.name):
+            if served.ready is None:
+                await self._open(served)
+
+    async def _sweep(self) -> None:
+        """Unload models that nobody called for a while."""
+        idle = self._settings.idle_unload_seconds
+        while True:
+            await asyncio.sleep(min(idle / 4, 10.0))
+            for one in self._registry.all():
+                ready = one.ready
+                if ready is None or ready.leases or time.monotonic() - ready.used_at < idle:
+                    continue
+                async with self._lock(one.key.name):
+                    if one.ready is ready and not ready.leases:
+                        await self._retire(one, ModelState.IDLE)
+
+    async def _follow(self) -> None:
+        """Load new versions and unload removed ones. A version is looked at when its files stand still."""
+        before: dict[Key, object] = {}
+        while True:
+            await asyncio.sleep(self._settings.poll_seconds)
+            try:
+                before = await self._follow_once(before)
+            except NearfieldError as error:
+                logger.warning("following the repository", extra={"reason": error.message})
+
+    async def _follow_once(self, before: Mapping[Key, object]) -> dict[Key, object]:
+        found = await asyncio.get_running_loop().run_in_executor(self._opener.threads, self._scan)
+        names = {key.name for key in found}
+        for key, signature in found.items():
+            present = self._registry.present(key.name)
+            if present is not None and not present.key.version:
+                continue  # the settings name that one
+            if before.get(key) == signature and self._seen.get(key) != signature:
+                self._seen[key] = signature
+                await self._follow_new(key)
+        default = self._registry.served("")
+        for one in self._registry.all():
+            if one is default or not one.key.version or one.key.name in names:
+                continue
+            if one.ready is not None:
+                await self._unload(one.key.name, one.key.version)
+            self._registry.remove(one)
+        return found
+
+    async def _follow_new(self, key: Key) -> None:
+        known = self._registry.known(key)
+        if known is not None and known.ready is not None:
+            logger.warning("files of a loaded model changed: load it as a new version", extra={"model": str(key)})
+            return
+        await self._swap(key.name, key.version, keep=False, unload_first=self._settings.unload_first)
+
+    def _scan(self) -> dict[Key, object]:
+        """Give the latest version of each name, and what its files are like."""
+        found: dict[Key, object] = {}
+        for name in self._repository.names():
+            if version := self._repository.latest(name):
+                found[Key(name, version)] = self._repository.signature(name, version)
+        return found
+
+    def _lock(self, name: str) -> asyncio.Lock:
+        return self._locks.setdefault(name, asyncio.Lock())
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
