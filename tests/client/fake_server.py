@@ -246,7 +246,9 @@ class FakeServer(embed_pb2_grpc.EmbedServiceServicer, model_pb2_grpc.ModelServic
     def EmbedMulti(self, request, context):
         self._begin("EmbedMulti", request, context)
         texts = [one.text for one in request.inputs]
+        scale = types_pb2.Quantization(scale=0.5) if request.output_dtype in {3, 4} else None
         return embed_pb2.EmbedMultiResponse(
+            quantization=scale,
             model="toy",
             embeddings=multi_matrix(texts, request.dimensions or WIDTH, request.output_dtype),
             token_counts=[len(text) + 2 for text in texts],

@@ -124,11 +124,17 @@ def test_maxsim():
     assert queries.maxsim(documents).dtype == np.float32
 
 
+def test_maxsim_of_quantised_vectors(client):
+    integers, floats = client.embed_multi(["ab", "c"], output_dtype="int8"), client.embed_multi(["ab", "c"])
+    assert integers.quantization == nearfield.Quantization(scale=0.5, zero_point=0)
+    assert integers.maxsim(integers).tolist() == (floats.maxsim(floats) / 4).tolist()
+
+
 def test_maxsim_of_what_does_not_compare(client):
-    integers = client.embed_multi(["a"], output_dtype="int8")
+    packed = client.embed_multi(["a"], output_dtype="ubinary")
     floats, narrow = client.embed_multi(["a"]), client.embed_multi(["a"], dimensions=2)
-    with pytest.raises(ValueError, match="not int8: embed with output_dtype='float32'"):
-        floats.maxsim(integers)
+    with pytest.raises(ValueError, match="another output_dtype than binary or ubinary"):
+        packed.maxsim(packed)
     with pytest.raises(ValueError, match="of 4 and of 2"):
         floats.maxsim(narrow)
 

@@ -43,14 +43,13 @@ from nearfield._types import (
     EmbeddedOutputs,
     EmbedResult,
     LabelScore,
-    Quantization,
     RankedDocument,
     StreamResult,
     Timings,
     Tls,
     TokenizedText,
 )
-from nearfield._vectors import MultiVectors, SparseVectors
+from nearfield._vectors import MultiVectors, Quantization, SparseVectors
 
 __all__ = [
     "Aborted",

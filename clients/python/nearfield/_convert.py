@@ -11,7 +11,8 @@ from google.protobuf.duration_pb2 import Duration
 
 from nearfield._errors import InternalError, invalid
 from nearfield._split import width_of
-from nearfield._types import Array, Chunking, Quantization, Timings, TokenizedText
+from nearfield._types import Array, Chunking, Timings, TokenizedText
+from nearfield._vectors import Quantization
 from nearfield.v1 import embed_pb2, types_pb2
 
 __all__ = [

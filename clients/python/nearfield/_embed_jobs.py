@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -193,7 +194,8 @@ class MultiJob(RangeJob[MultiVectors]):
 
     def accept(self, part: range, reply: embed_pb2.EmbedMultiResponse) -> None:
         """Check one part's reply. Raises InternalError."""
-        self._keep(part, multi_of(reply, reply.embeddings, len(part), self._form))
+        vectors = multi_of(reply, reply.embeddings, len(part), self._form)
+        self._keep(part, replace(vectors, quantization=_convert.quantization_of(reply)))
 
     def result(self) -> MultiVectors:
         """Put the parts together. Raises Aborted when the model was exchanged between two of them."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from nearfield._image import Image
 from nearfield._inputs import Item
 from nearfield._model import Limits, Model
 from nearfield._types import Chunking
@@ -76,7 +77,9 @@ class Budget:
     reply: ReplySize = ReplySize()
 
     def tokens_of(self, item: Item) -> int:
-        """Bound the tokens of `item` from above."""
+        """Bound the tokens of `item` from above; those of images have nothing to do with the model's longest text."""
+        if isinstance(item.value, Image):
+            return self.token_factor * item.most_tokens
         return self.token_factor * min(item.most_tokens + self.prompt_tokens, self.tokens_per_input)
 
     def reply_bytes_of(self, item: Item) -> float:

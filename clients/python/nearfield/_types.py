@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from nearfield._errors import NearfieldError
 from nearfield._image import Image, ImageLike
-from nearfield._vectors import MultiVectors, SparseVectors
+from nearfield._vectors import MultiVectors, Quantization, SparseVectors
 
 __all__ = [
     "Array",
@@ -30,7 +30,6 @@ __all__ = [
     "OneInput",
     "OutputKind",
     "Pem",
-    "Quantization",
     "RankedDocument",
     "StreamResult",
     "Timings",
@@ -89,14 +88,6 @@ class Timings:
     queue_seconds: float = 0.0
     compute_seconds: float = 0.0
     total_seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quantization:
-    """Real value of an integer element q: `scale * (q - zero_point)`."""
-
-    scale: float
-    zero_point: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

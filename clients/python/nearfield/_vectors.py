@@ -10,9 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["MultiVectors", "SparseVectors"]
+__all__ = ["MultiVectors", "Quantization", "SparseVectors"]
 
 _FLOATS = "f"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantization:
+    """Real value of an integer element q: `scale * (q - zero_point)`."""
+
+    scale: float
+    zero_point: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -129,6 +137,7 @@ class MultiVectors:
         token_counts: int64 [n], tokens that the model saw; some of them may have no vector.
         truncated: bool [n], whether that input was cut.
         model: name of the model that made them.
+        quantization: set for "int8" and "uint8".
     """
 
     vectors: npt.NDArray[Any]
@@ -137,6 +146,7 @@ class MultiVectors:
     token_counts: npt.NDArray[np.int64]
     truncated: npt.NDArray[np.bool_]
     model: str
+    quantization: Quantization | None = None
 
     def __repr__(self) -> str:
         """Inputs, vectors and their width."""
@@ -162,23 +172,28 @@ class MultiVectors:
         arXiv:2004.12832). A document without vectors gets 0, as the server's Rerank gives it.
 
         Raises:
-            ValueError: vectors of another width, or quantised ones, whose scale isn't in them: ask for float32.
+            ValueError: vectors of another width, or packed ones.
         """
-        for side in (self, documents):
-            if side.vectors.dtype.kind != _FLOATS:
-                raise ValueError(
-                    f"maxsim needs float vectors, not {side.vectors.dtype}: embed with output_dtype='float32'"
-                )
         if self.vectors.shape[1] != documents.vectors.shape[1]:
             raise ValueError(f"vectors of {self.vectors.shape[1]} and of {documents.vectors.shape[1]} don't compare")
-        queries = self.vectors.astype(np.float32, copy=False)
+        queries = self.floats(0, len(self.vectors))
         owner = np.repeat(np.arange(len(self)), np.diff(self.offsets))
         scores = np.zeros((len(self), len(documents)), np.float32)
-        for column, document in enumerate(documents):
-            if len(document):
-                best = (queries @ document.astype(np.float32, copy=False).T).max(axis=1)
+        for column in range(len(documents)):
+            part = _part(documents.offsets, column)
+            if part.stop > part.start:
+                best = (queries @ documents.floats(part.start, part.stop).T).max(axis=1)
                 scores[:, column] = np.bincount(owner, best, len(self))
         return scores
+
+    def floats(self, start: int, stop: int) -> npt.NDArray[np.float32]:
+        """Give some of `vectors` as the real numbers that they stand for. Raises ValueError for packed ones."""
+        vectors, scale = self.vectors[start:stop], self.quantization
+        if scale is not None:
+            return np.asarray(scale.scale * (vectors.astype(np.float32) - scale.zero_point), np.float32)
+        if vectors.dtype.kind != _FLOATS:
+            raise ValueError("packed vectors have signs only: embed with another output_dtype than binary or ubinary")
+        return vectors.astype(np.float32, copy=False)
 
     def one(self, index: int) -> MultiVectors:
         """Give one input's vectors as MultiVectors of length 1. Raises IndexError."""
@@ -190,6 +205,7 @@ class MultiVectors:
             token_counts=self.token_counts[index : index + 1],
             truncated=self.truncated[index : index + 1],
             model=self.model,
+            quantization=self.quantization,
         )
 
     @staticmethod
@@ -202,6 +218,7 @@ class MultiVectors:
             token_counts=np.concatenate([part.token_counts for part in parts]),
             truncated=np.concatenate([part.truncated for part in parts]),
             model=parts[0].model,
+            quantization=parts[0].quantization,
         )
 
 
