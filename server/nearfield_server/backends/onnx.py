@@ -12,6 +12,7 @@ import ctypes
 import io
 import logging
 import os
+import re
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -43,6 +44,12 @@ _OUT_OF_MEMORY = ("bad_alloc", "failed to allocate", "out of memory")
 _BOUND = {"cuda", "tensorrt"}
 _RECORD_ASSIGNMENT = "session.record_ep_graph_assignment_info"
 _LIBRARIES = {"cuda": "cuda", "tensorrt": "tensorrt", "openvino": "openvino"}
+_LIBRARIES_FROM = {
+    "cuda": '; CUDA and cuDNN come with pip install "onnxruntime-gpu[cuda,cudnn]"',
+    "tensorrt": '; CUDA and cuDNN come with pip install "onnxruntime-gpu[cuda,cudnn]", TensorRT with tensorrt',
+}
+_WHERE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |[\w./]+\.cc:\d+ \w+ ")
+_REFUSED = "no such device, or a value in provider_options that it doesn't take; its own words are on standard error"
 
 
 def available_providers() -> list[str]:
@@ -170,7 +177,7 @@ class OnnxBackend:
         if missing := [one for one in wanted if one not in got]:
             msg = (
                 f"device {device}: ONNX Runtime left out {missing[0]} and would use {got[0]}: "
-                f"{_library_fault(self._placement.kind)}. Or choose --device cpu"
+                f"{_library_fault(self._placement.kind) or _REFUSED}. Or choose --device cpu"
             )
             raise ModelLoadFailure(msg)
         assigned = self.assigned
@@ -212,7 +219,8 @@ def _session(model_file: Path, placement: Placement, *, optimize: bool) -> Any:
         )
     except Exception as error:
         where = f" on {placement}" if accelerated else ""
-        msg = f"{model_file}: ONNX Runtime can't load it{where}: {_first_line(error)}"
+        problem = (accelerated and _library_fault(placement.kind)) or _first_line(error)
+        msg = f"{model_file}: ONNX Runtime can't load it{where}: {problem}"
         raise ModelLoadFailure(msg) from error
     finally:
         onnxruntime.set_default_logger_severity(_QUIET)
@@ -232,7 +240,7 @@ def _options(onnxruntime: Any, *, optimize: bool) -> Any:
 
 
 def _library_fault(kind: str) -> str:
-    """Say why a provider's library can't be loaded, as far as the dynamic loader tells."""
+    """Say which library of a provider can't be loaded, as the dynamic loader tells; empty: all can, or it has none."""
     folder = Path(str(getattr(_onnxruntime(), "__file__", ""))).parent / "capi"
     for name in ("shared", _LIBRARIES.get(kind, "")):
         library = folder / f"libonnxruntime_providers_{name}.so"
@@ -240,8 +248,8 @@ def _library_fault(kind: str) -> str:
             try:
                 ctypes.CDLL(str(library), mode=os.RTLD_GLOBAL)
             except OSError as error:
-                return f"a library can't be loaded: {error}"
-    return "no such device, or a value in provider_options that it doesn't take; its own message is on standard error"
+                return f"a library can't be loaded: {error}{_LIBRARIES_FROM.get(kind, '')}"
+    return ""
 
 
 def _signature(session: Any) -> GraphSignature:
@@ -256,4 +264,5 @@ def _tensor(one: Any) -> TensorInfo:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0][:300]
+    """Give what an error says, without where in ONNX Runtime it was raised."""
+    return _WHERE.sub("", str(error).strip().partition("\n")[0])[:300]

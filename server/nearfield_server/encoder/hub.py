@@ -91,7 +91,10 @@ class _Repository:
         manifest = read_manifest(self._snapshot)
         self._fetch(small_files(self._files, {manifest.files.tokenizer, *manifest.sha256}))
         graphs, opened_with, choice = self._graphs(manifest, device, precision)
-        self._fetch(with_data(self._files, graphs))
+        fetched = with_data(self._files, graphs)
+        self._fetch(fetched)
+        if len(fetched) > len(graphs):
+            self._unlink(fetched)
         self._write_ref()
         logger.info("model of the hub", extra={"model": str(self._id), "commit": self._commit, "choice": choice})
         return ModelSource(
@@ -155,6 +158,15 @@ class _Repository:
             self._client.download(self._id, self._commit, self._files, missing)
         except HubUnreachable as error:
             raise ModelLoadFailure(self._how_else(str(error))) from error
+
+    def _unlink(self, paths: Collection[str]) -> None:
+        """Put hard links in the place of symbolic ones, through which ONNX Runtime 1.24 reads no external data."""
+        for path in (self._snapshot / path for path in paths):
+            if path.is_symlink():
+                partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+                partial.unlink(missing_ok=True)
+                os.link(path.resolve(), partial)
+                partial.replace(path)
 
     def _missing(self, paths: Collection[str]) -> list[str]:
         return [path for path in paths if not (self._snapshot / path).is_file()]
