@@ -7,7 +7,7 @@ import threading
 
 import grpc
 import pytest
-from fake_server import make_status
+from fake_server import make_status, retry_info
 
 import nearfield
 
@@ -122,3 +122,48 @@ async def test_made_outside_a_loop(target):
     client = await asyncio.to_thread(nearfield.AsyncClient, target)
     assert len(await client.models()) == 1
     await client.close()
+
+
+@pytest.mark.parametrize(
+    ("rpc", "call"),
+    [
+        ("Rerank", lambda client: client.rerank("q", ["d"] * 40)),
+        ("Classify", lambda client: client.classify(["d"] * 40, labels=["a"])),
+        ("Similarity", lambda client: client.similarity(["d"] * 40)),
+        ("EmbedSparse", lambda client: client.embed_sparse(["d"] * 40)),
+        ("EmbedMulti", lambda client: client.embed_multi(["d"] * 40)),
+        ("LoadModel", lambda client: client.load_model("toy")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_cancelling_reaches_the_server_whatever_the_call(aclient, fake, rpc, call):
+    started, ended = threading.Semaphore(0), threading.Semaphore(0)
+
+    def hold(request, context):
+        context.add_callback(ended.release)
+        started.release()
+        ended.acquire(timeout=10)
+        ended.release()
+
+    fake.fail(rpc, *[hold] * 4)
+    task = asyncio.create_task(call(aclient))
+    at_once = 1 if rpc == "LoadModel" else 4
+    for _ in range(at_once):
+        assert await asyncio.to_thread(started.acquire, timeout=5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    for _ in range(at_once):
+        assert await asyncio.to_thread(ended.acquire, timeout=5)
+    assert fake.calls[rpc] == at_once
+
+
+async def test_closing_ends_a_watch_that_waits_to_connect_again(aclient, fake):
+    fake.watch_script.append(make_status(grpc.StatusCode.UNAVAILABLE, "away", retry_info(60)))
+    watch = aclient.watch_models()
+    assert (await anext(watch)).state == "ready"
+    waiting = asyncio.create_task(anext(watch))
+    await asyncio.to_thread(fake.streams_ended.acquire, timeout=5)
+    await aclient.close()
+    with pytest.raises(nearfield.Cancelled, match="closed"):
+        await waiting

@@ -304,3 +304,14 @@ def test_streams_give_chunks(client):
         assert result.token_count == len(text) + 2 * len(result.chunks)
     (pooled,) = client.embed_stream(["abcdefg"], chunking=nearfield.Chunking(max_tokens=3, pooling="mean"))
     assert (pooled.embedding.shape, len(pooled.chunks)) == ((WIDTH,), 3)
+
+
+def test_many_parts_of_many_vectors(client, fake):
+    fake.model.limits.max_inputs = 100
+    fake.model.limits.max_response_bytes = 4_000_000
+    texts = [chr(97 + index % 26) * (index % 90 + 1) for index in range(3_000)]
+    vectors = client.embed_multi(texts)
+    assert np.diff(vectors.offsets).tolist() == [len(text) for text in texts]
+    assert (vectors.vectors[vectors.offsets[:-1], 0] == [ord(text[0]) for text in texts]).all()
+    weights = client.embed_sparse(texts)
+    assert weights.values.tolist() == [len(text) for text in texts]
