@@ -36,12 +36,13 @@ def running(config, load_model=None):
     started = Future()
 
     async def live():
-        server = Server(config, load_model)
-        stop = asyncio.Event()
+        server, stop = None, asyncio.Event()
         try:
+            server = Server(config, load_model)
             await server.start()
         except BaseException as error:  # noqa: BLE001 - raised where the server was asked for
-            await server.stop(0.0)
+            if server is not None:
+                await server.stop(0.0)
             started.set_exception(error)
             return
         started.set_result(
@@ -60,6 +61,12 @@ def running(config, load_model=None):
         handle.loop.call_soon_threadsafe(handle.stop.set)
     finally:
         thread.join(60)
+
+
+@pytest.fixture(scope="session")
+def run_server():
+    """A server for the length of a block: `with run_server(Config(…)) as server`."""
+    return running
 
 
 @pytest.fixture(scope="session")
