@@ -41,7 +41,7 @@ def test_metadata_goes_with_every_call_and_stays_out_of_repr(target, fake):
         client.embed("a")
         list(client.embed_stream(["a"]))
         assert "secret" not in repr(client)
-    assert [one["authorization"] for one in fake.metadata] == ["Bearer secret"] * 3
+    assert [one["authorization"] for one in fake.metadata] == ["Bearer secret"] * 4
     assert fake.metadata[0]["user-agent"].startswith("nearfield-python")
     assert "secret" not in repr(make_settings("x", {"metadata": [("authorization", "secret")]}))
 

@@ -278,3 +278,29 @@ def test_an_answer_to_nothing_is_an_internal_error(client, fake):
 @pytest.mark.slow
 def test_a_long_stream(client):
     assert sum(1 for _ in client.embed_stream(itertools.repeat("x", 20_000))) == 20_000
+
+
+def test_a_version_exchanged_before_a_reconnect_ends_the_stream(client, fake):
+    def other(*_):
+        fake.model.version = "fedcba987654"
+
+    fake.stream_script.extend([None, "drop"])
+    fake.fail("GetModel", None, other)
+    results = client.embed_stream(["a"] * 6, batch_size=1, window=1)
+    assert next(results).index == 0
+    with pytest.raises(nearfield.Aborted, match="exchanged"):
+        list(results)
+
+
+@pytest.mark.parametrize("state", [1, 2])
+def test_a_reconnect_to_the_same_version_goes_on(client, fake, state):
+    """State 1: the model still loads, and its version isn't known yet."""
+
+    def restarted(*_):
+        fake.model.state = state
+        fake.model.version = "" if state == 1 else "0123456789ab"
+
+    fake.stream_script.extend([None, "drop"])
+    fake.fail("GetModel", None, restarted)
+    assert len(list(client.embed_stream(["a"] * 6, batch_size=1, window=1))) == 6
+    assert fake.calls["EmbedStream"] == 2

@@ -146,7 +146,7 @@ class AsyncClient:
         """
         plan = StreamPlan(options)
         deadline = Deadline(check_timeout(options.get("timeout")))
-        return AsyncStream(self._transport, plan, deadline, self._model).results(inputs)
+        return AsyncStream(self._transport, plan, deadline, self._fetch).results(inputs)
 
     async def embed_sparse(self, inputs: Inputs, **options: Unpack[SparseOptions]) -> SparseVectors:
         """Give a weight per vocabulary id, for models with the output "sparse", such as SPLADE; one row per input."""
@@ -322,9 +322,6 @@ class AsyncClient:
 
     def _deadline(self, timeout: float | None) -> Deadline:
         return Deadline(self._transport.settings.timeout if timeout is None else check_timeout(timeout))
-
-    async def _model(self, name: str, deadline: Deadline) -> Model:
-        return self._models.get(name) or await self._fetch(name, deadline)
 
     async def _fetch(self, name: str, deadline: Deadline) -> Model:
         reply = await self._transport.call(_methods.GET_MODEL, model_pb2.GetModelRequest(name=name), deadline)

@@ -61,7 +61,7 @@ class AsyncStream:
         deadline: Deadline,
         model: Callable[[str, Deadline], Awaitable[Model]],
     ) -> None:
-        """Use `model` to learn the limits, when the first result is asked for."""
+        """Use `model` to learn the limits when the first result is asked for, and the version with each reconnect."""
         self._transport = transport
         self._plan = plan
         self._deadline = deadline
@@ -83,6 +83,7 @@ class AsyncStream:
     async def _run(self, iterator: AsyncIterator[object]) -> AsyncGenerator[StreamResult, None]:
         model = await self._model(self._plan.model_name, self._deadline)
         self._state = self._plan.start(model, self._transport.settings.retry)
+        self._state.on_connect(model)
         self._feeder = asyncio.create_task(self._feed(iterator))
         try:
             while (result := await self._next()) is not None:
@@ -120,6 +121,7 @@ class AsyncStream:
         error = await self._ending.error()
         await self._disconnect()
         await self._transport.pause(self._lost(error))
+        self._state.on_connect(await self._model(self._plan.model_name, self._deadline))
 
     def _lost(self, error: NearfieldError) -> float:
         return self._state.on_disconnect(error, seconds_left=self._deadline.left(), draw=_draw())

@@ -143,7 +143,7 @@ class Client:
         """
         plan = StreamPlan(options)
         deadline = Deadline(check_timeout(options.get("timeout")))
-        return SyncStream(self._transport, plan, deadline, self._model).results(inputs)
+        return SyncStream(self._transport, plan, deadline, self._fetch).results(inputs)
 
     def embed_sparse(self, inputs: Inputs, **options: Unpack[SparseOptions]) -> SparseVectors:
         """Give a weight per vocabulary id, for models with the output "sparse", such as SPLADE; one row per input."""
@@ -315,9 +315,6 @@ class Client:
 
     def _deadline(self, timeout: float | None) -> Deadline:
         return Deadline(self._transport.settings.timeout if timeout is None else check_timeout(timeout))
-
-    def _model(self, name: str, deadline: Deadline) -> Model:
-        return self._models.get(name) or self._fetch(name, deadline)
 
     def _fetch(self, name: str, deadline: Deadline) -> Model:
         reply = self._transport.call(_methods.GET_MODEL, model_pb2.GetModelRequest(name=name), deadline)

@@ -18,9 +18,11 @@ from dataclasses import dataclass, field, replace
 
 import grpc
 
+from nearfield._cache import same_model
 from nearfield._convert_vectors import Embedded, EmbedForm, embedded_of
 from nearfield._errors import Aborted, DeadlineExceeded, InternalError, InvalidArgument, NearfieldError, remapped
 from nearfield._inputs import Item, make_item
+from nearfield._model import Model
 from nearfield._retry import RetryPolicy, is_retryable, next_delay
 from nearfield._split import Budget, Fill
 from nearfield._status import error_of_status
@@ -30,6 +32,7 @@ from nearfield.v1 import embed_pb2
 __all__ = ["StreamState"]
 
 _WINDOW_BYTES = 8 * 2**20
+_EXCHANGED = "the model was exchanged while the stream ran: send again what has no result yet"
 # Sending the inputs singly can't help: these don't depend on what is in the message. Nor does an overload, which
 # more messages would only make worse.
 _NOBODYS_FAULT = frozenset(
@@ -66,6 +69,7 @@ class StreamState:
         self._budget = budget
         self._form = form
         self._came_from: tuple[str, int] | None = None
+        self._model: Model | None = None
         self._retry = retry
         self._window = window
         self._ordered = ordered
@@ -156,6 +160,17 @@ class StreamState:
         """Give the seconds until a delayed message is due; None: there is none."""
         return max(0.0, self._delayed[0][0] - now) if self._delayed else None
 
+    def on_connect(self, model: Model) -> None:
+        """Know the model that a new connection will reach, which stays with it.
+
+        Raises Aborted when results came from another version of it: replies name models, not versions.
+        """
+        if not model.is_ready:
+            return  # it isn't known yet; the connection will end at once
+        if self._model is not None and self._came_from is not None and not same_model(self._model, model):
+            raise Aborted(_EXCHANGED)
+        self._model = model
+
     def on_reply(self, reply: embed_pb2.EmbedStreamResponse, *, now: float, draw: float) -> None:
         """Take a reply. Raises InternalError when it answers nothing that was sent, Aborted from another model."""
         message = self._sent.pop(reply.id, None)
@@ -204,7 +219,7 @@ class StreamState:
         result, form = embedded_of(reply, len(message.items), self._form), self._form
         if self._came_from not in {None, result.source}:
             # After a reconnect, for instance. Vectors of two models in one result would be worth nothing.
-            raise Aborted("the model was exchanged while the stream ran: send again what has no result yet")
+            raise Aborted(_EXCHANGED)
         self._came_from = result.source
         rows, counts, cut = result.rows.copy(), result.token_counts.tolist(), result.truncated.tolist()
         for index, (position, item) in enumerate(zip(message.positions, message.items, strict=True)):

@@ -47,7 +47,7 @@ class SyncStream:
     def __init__(
         self, transport: Transport, plan: StreamPlan, deadline: Deadline, model: Callable[[str, Deadline], Model]
     ) -> None:
-        """Use `model` to learn the limits, when the first result is asked for."""
+        """Use `model` to learn the limits when the first result is asked for, and the version with each reconnect."""
         self._transport = transport
         self._plan = plan
         self._deadline = deadline
@@ -67,6 +67,7 @@ class SyncStream:
     def _run(self, iterator: Iterator[object]) -> Generator[StreamResult, None, None]:
         model = self._model(self._plan.model_name, self._deadline)
         self._state = self._plan.start(model, self._transport.settings.retry)
+        self._state.on_connect(model)
         feeder = threading.Thread(target=self._feed, args=(iterator,), name="nearfield-feeder", daemon=True)
         feeder.start()
         try:
@@ -113,6 +114,7 @@ class SyncStream:
         with self._changed:
             delay = self._state.on_disconnect(error, seconds_left=self._deadline.left(), draw=_draw())
         self._transport.pause(delay)
+        self._state.on_connect(self._model(self._plan.model_name, self._deadline))
 
     def _connect(self) -> _Connection:
         connection = _Connection()
