@@ -25,7 +25,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from nearfield_server.encoder.image_files import BadImage, StillImage
 from nearfield_server.encoder.image_jpeg import JPEG_START, read_jpeg
-from nearfield_server.encoder.image_png import PNG_START, read_png
+from nearfield_server.encoder.image_png import PNG_START, holds_all_pixels, read_png
 from nearfield_server.encoder.image_processor import ImageRecipe, read_recipe
 from nearfield_server.encoder.image_webp import is_webp, read_webp
 from nearfield_server.errors import InvalidInput
@@ -48,6 +48,8 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# An image may be resized to as many pixels as it may have, or to this many times what the model sees.
+_MAX_STRETCH = 16
 # Larger ones are decoded two at a time, whatever the number of threads: memory would follow that number else.
 _LARGE_PIXELS = 4_000_000
 _LARGE_AT_ONCE = threading.BoundedSemaphore(2)
@@ -99,7 +101,7 @@ class ImageProcessor:
         if not 1 <= still.width * still.height <= max_pixels:
             raise BadImage(f"{shown}; it must have 1 to {max_pixels}")
         height, width = self._resized(*still.upright_size)
-        if height * width > max_pixels:
+        if height * width > max(max_pixels, _MAX_STRETCH * self.size[0] * self.size[1]):
             raise BadImage(f"{shown}: too long and narrow to scale its shorter side to {min(height, width)}")
         return height, width
 
@@ -149,21 +151,21 @@ def _turn(pixels: int) -> AbstractContextManager[object]:
 
 def _decode(still: StillImage) -> Image.Image:
     """Give the image upright, in RGB."""
+    image = None
     try:
-        with _DECODERS[still.kind](BytesIO(still.data)) as file:
-            if file.size == (still.width, still.height):
-                file.load()
-                # What is transparent keeps its colour, as in the reference; Pillow only warns that it is lost.
-                file.info.pop("transparency", None)
-                image = file.convert("RGB")
-            else:
-                image = None
+        if still.kind != "PNG" or holds_all_pixels(still.data):
+            with _DECODERS[still.kind](BytesIO(still.data)) as file:
+                if file.size == (still.width, still.height):
+                    file.load()
+                    # What is transparent keeps its colour, as in the reference; Pillow only warns that it is lost.
+                    file.info.pop("transparency", None)
+                    image = file.convert("RGB")
     except MemoryError:
         raise
     except Exception as error:  # a decoder raises whatever its bytes make it raise
         raise BadImage(f"is a damaged {still.kind} file, or of a kind that isn't read") from error
     if image is None:
-        raise BadImage(f"is a damaged {still.kind} file: it states two sizes")
+        raise BadImage(f"is a damaged {still.kind} file: its header states another size")
     way = _UPRIGHT.get(still.orientation)
     return image if way is None else image.transpose(way)
 
