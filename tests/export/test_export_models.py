@@ -30,8 +30,15 @@ def exported(request, tmp_path_factory):
     source.mkdir()
     BUILDERS[request.param](source)
     notes = []
+    # Two threads for matrices of 32 columns only wait for each other on a busy machine.
+    import torch  # noqa: PLC0415 - seconds, which other tests needn't wait for
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     options = Options(model=str(source), target=target, precisions=("fp32", "int8", "w8"), min_cosine=0.97)
-    return request.param, target, export_model(options, notes.append), notes
+    report = export_model(options, notes.append)
+    torch.set_num_threads(threads)
+    return request.param, target, report, notes
 
 
 def test_float32_equals_the_reference(exported):
