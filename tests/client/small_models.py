@@ -20,12 +20,12 @@ multi: {name: colbert}
 """
 
 
-def table():
-    return np.random.default_rng(11).standard_normal((VOCABULARY, WIDTH)).astype(np.float32)
+def table(seed=11):
+    return np.random.default_rng(seed).standard_normal((VOCABULARY, WIDTH)).astype(np.float32)
 
 
 def _write(folder, graph, config):
-    folder.mkdir()
+    folder.mkdir(parents=True)
     shutil.copy(builtin_folder() / "tokenizer.json", folder)
     (folder / "config.json").write_text(json.dumps({"vocab_size": VOCABULARY, "max_position_embeddings": 64} | config))
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
@@ -37,7 +37,7 @@ def _inputs(*names):
     return [helper.make_tensor_value_info(name, TensorProto.INT64, ["b", "s"]) for name in names]
 
 
-def everything(folder):
+def everything(folder, seed=11):
     """Dense, sparse and multi from one pass: the mean of the table's rows, the size of their first number, the rows."""
     nodes = [
         helper.make_node("Gather", ["table", "input_ids"], ["last_hidden_state"]),
@@ -47,7 +47,7 @@ def everything(folder):
     ]
     sizes = {"last_hidden_state": ["b", "s", WIDTH], "colbert": ["b", "s", WIDTH], "weights": ["b", "s"]}
     outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, size) for name, size in sizes.items()]
-    constants = [numpy_helper.from_array(table(), "table"), numpy_helper.from_array(np.array(0), "first")]
+    constants = [numpy_helper.from_array(table(seed), "table"), numpy_helper.from_array(np.array(0), "first")]
     graph = helper.make_graph(nodes, "everything", _inputs("input_ids", "attention_mask"), outputs, constants)
     _write(folder, graph, {"model_type": "bert"})
     (folder / "nearfield.yaml").write_text(EVERYTHING)
