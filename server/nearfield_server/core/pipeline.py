@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy.typing as npt
 
 from nearfield_server.batching.ticket import Ticket
 from nearfield_server.core.cache import CacheKey, EmbeddingCache, plan_misses
@@ -128,9 +130,11 @@ class Pipeline:
         cache: EmbeddingCache, model: ReadyModel, work: Work, tokens: Sequence[Tokens], lookup: _Lookup
     ) -> list[Tokens]:
         """Fill `lookup`; give what is left to run."""
-        loaded = model.loaded
-        maker = cache.keys(tenant=work.tenant, model=loaded.spec.sha256, variant=f"dense {loaded.device}")
-        lookup.keys = [maker(one.ids if one.pixels is None else one.pixels) for one in tokens]
+        loaded, spec = model.loaded, model.loaded.spec
+        # Two folders may hold the same graph and pool it in other ways, or have another tower beside it.
+        variant = f"{spec.name}|{spec.output_name}|{spec.pooling}|{spec.vision}|{loaded.device}"
+        maker = cache.keys(tenant=work.tenant, model=spec.sha256, variant=variant)
+        lookup.keys = [maker(*_seen(one)) for one in tokens]
         rows = cache.lookup(lookup.keys)
         lookup.found = [None if row is None else Outputs(dense=row) for row in rows]
         misses = plan_misses(lookup.keys, rows)
@@ -146,3 +150,10 @@ class Pipeline:
         for index, row in zip(lookup.compute, computed, strict=True):
             if row.dense is not None:
                 cache.store(lookup.keys[index], row.dense)
+
+
+def _seen(one: Tokens) -> list[npt.NDArray[Any]]:
+    """Give all of an input that the model looks at."""
+    if one.pixels is not None:
+        return [one.pixels]
+    return [part for part in (one.ids, one.type_ids, one.mask) if part is not None]
