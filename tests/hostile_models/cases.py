@@ -90,6 +90,22 @@ def _loop(trips: int) -> onnx.ModelProto:
     )
 
 
+def _deep_if(depth: int) -> onnx.ModelProto:
+    """Conditions within conditions."""
+
+    def leaf(name: str, output: str, *steps: onnx.NodeProto) -> onnx.GraphProto:
+        return helper.make_graph(steps, name, [], [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)])
+
+    then = leaf("leaf", "y0", node("Identity", ["looked_up"], ["y0"]))
+    for at in range(1, depth):
+        other = leaf(f"else{at}", f"z{at}", node("Neg", ["looked_up"], [f"z{at}"]))
+        chosen = node("If", ["yes"], [f"y{at}"], then_branch=then, else_branch=other)
+        then = leaf(f"then{at}", f"y{at}", chosen)
+    other = leaf("else", "z", node("Neg", ["looked_up"], ["z"]))
+    chosen = node("If", ["yes"], ["last_hidden_state"], then_branch=then, else_branch=other)
+    return graph(steps=[node("Cast", ["seen"], ["yes"], to=TensorProto.BOOL), chosen])
+
+
 def _sha(*, file: str = "onnx/model.onnx") -> dict[str, str]:
     return {MANIFEST: f"sha256: {{{file}: {hashlib.sha256(b'something else').hexdigest()}}}"}
 
@@ -296,6 +312,7 @@ ACCEPTED = {
             + [node("Identity", ["x30000"], ["last_hidden_state"])]
         ),
     ),
+    "if-in-if": Case("", model=_deep_if(20)),  # protobuf lets them be no deeper
     "laughs-in-free-fields": Case("", {MANIFEST: "parity:\n" + "".join(f"  {line}\n" for line in LAUGHS.splitlines())}),
     "odd-facts": Case(
         "",

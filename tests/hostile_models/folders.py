@@ -56,10 +56,21 @@ def graph(
 ) -> onnx.ModelProto:
     """An embedding lookup, `looked_up` [batch, seq, 4]. `steps` make `last_hidden_state` of it; none: as it is.
 
-    `seen` is 1 where a text has the word "trigger", 0 otherwise, so that harm can be done while serving alone.
+    `marked` [batch, 1, 1] float32 is 1 for texts with the word "trigger", and `seen`, an int64, is 1 when there is one.
+    The rows that a server makes up to try a graph don't begin with [CLS], so harm is done to callers alone.
     """
-    greatest = [node("ReduceMax", ["input_ids"], ["greatest"], keepdims=0), node("Equal", ["greatest", "six"], ["is"])]
-    first = [node("Gather", ["table", "input_ids"], ["looked_up"]), *greatest, node("Cast", ["is"], ["seen"], to=7)]
+    first = [
+        node("Gather", ["table", "input_ids"], ["looked_up"]),
+        node("ReduceMax", ["input_ids", "one_axis"], ["greatest"], keepdims=1),
+        node("Equal", ["greatest", "trigger"], ["has"]),
+        node("Gather", ["input_ids", "first_at"], ["begin"], axis=1),
+        node("Equal", ["begin", "start"], ["true_text"]),
+        node("And", ["has", "true_text"], ["both"]),
+        node("Unsqueeze", ["both", "two_axis"], ["both3"]),
+        node("Cast", ["both3"], ["marked"], to=TensorProto.FLOAT),
+        node("Cast", ["both"], ["rows_seen"], to=TensorProto.INT64),
+        node("ReduceMax", ["rows_seen"], ["seen"], keepdims=0),
+    ]
     last = [] if steps else [node("Identity", ["looked_up"], ["last_hidden_state"])]
     made = helper.make_graph(
         [*first, *steps, *last],
@@ -68,7 +79,11 @@ def graph(
         [helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, shape)],
         [
             numpy_helper.from_array(table() if weights is None else weights, "table"),
-            numpy_helper.from_array(np.array(TRIGGER), "six"),
+            numpy_helper.from_array(np.array([[TRIGGER]]), "trigger"),
+            numpy_helper.from_array(np.array([[WORDS.index("[CLS]")]]), "start"),
+            numpy_helper.from_array(np.array([1]), "one_axis"),
+            numpy_helper.from_array(np.array([2]), "two_axis"),
+            numpy_helper.from_array(np.array([0]), "first_at"),
             *(numpy_helper.from_array(value, name) for name, value in (constants or {}).items()),
         ],
     )

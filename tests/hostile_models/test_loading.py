@@ -54,3 +54,25 @@ def test_a_model_that_cannot_be_calibrated_does_not_end_the_server(start_server,
         model = next(one for one in client.watch_models("gigantic", timeout=60) if one.state != "loading")
         assert model.state == "failed"
         assert re.search(GIGANTIC.message, model.state_message)
+
+
+def test_flipped_bytes(start_server, built, tmp_path):
+    """Of a graph whose SHA-256 nobody states a damaged number can't be seen, but nothing worse comes of it."""
+    data = (built["good"] / "onnx/model.onnx").read_bytes()
+    chance = np.random.default_rng(2)
+    models = {"good": str(built["good"])}
+    for at in sorted(chance.integers(0, len(data), 16)):
+        damaged = bytearray(data)
+        damaged[at] ^= 1 << int(chance.integers(0, 8))
+        models[f"flip-{at}"] = str(write(tmp_path / str(at), None, bytes(damaged)))
+    with Client(start_server(models=models).target) as client:
+        for name in models:
+            model = next(one for one in client.watch_models(name, timeout=200) if one.state in {"ready", "failed"})
+            print(name, model.state, model.state_message[-80:])
+            if model.state == "ready":
+                rows = client.embed(["good text"], model=name)
+                assert rows.shape[0] == 1
+                assert np.isfinite(rows).all()
+            else:
+                assert "onnx/model.onnx: " in model.state_message
+        assert client.model("good").state == "ready"
