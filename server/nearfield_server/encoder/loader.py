@@ -94,7 +94,9 @@ def load(
     opened = _open(folder, plan, options, sha256)
     backend, vision = opened[0]
     spec = resolve(name, folder, sha256, tokenizer, backend.signature, vision.signature if vision else None)
-    spec = replace(spec, source=spec.source or place.source, license=spec.license or place.license)
+    spec = replace(
+        spec, source=folder.manifest.source or place.source or spec.source, license=spec.license or place.license
+    )
     images = None
     if spec.vision is not None:
         images = ImageProcessor.from_folder(folder.path)
