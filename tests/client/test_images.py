@@ -108,3 +108,13 @@ def test_bytes_are_neither_text_nor_image(client):
 def test_what_is_no_image(wrong):
     with pytest.raises(TypeError, match="the bytes of its file or its path"):
         nearfield.Image(wrong)
+
+
+def test_a_file_that_goes_while_it_is_sent(client, monkeypatch, picture, tmp_path):
+    gone = nearfield.Image(tmp_path / "gone.png")
+    monkeypatch.setattr(nearfield.Image, "size_bytes", lambda self: 3)
+    with pytest.raises(FileNotFoundError):
+        client.embed([gone])
+    results = list(client.embed_stream([gone, nearfield.Image(picture)], ordered=True))
+    assert "inputs[0]: image" in results[0].error.message
+    assert results[1].error is None

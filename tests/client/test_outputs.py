@@ -6,7 +6,7 @@ from fake_server import WIDTH, FakeServer
 
 import nearfield
 from nearfield._convert_models import model_of
-from nearfield._embed_jobs import EmbedJob
+from nearfield._embed_jobs import EmbedJob, MultiJob, SparseJob
 from nearfield.v1 import embed_pb2, types_pb2
 
 
@@ -315,3 +315,28 @@ def test_many_parts_of_many_vectors(client, fake):
     assert (vectors.vectors[vectors.offsets[:-1], 0] == [ord(text[0]) for text in texts]).all()
     weights = client.embed_sparse(texts)
     assert weights.values.tolist() == [len(text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("job", "reply", "words"),
+    [
+        (
+            SparseJob(["a"], {"return_terms": True}),
+            embed_pb2.EmbedSparseResponse(embeddings=types_pb2.SparseMatrix(row_counts=[0]), terms=["a"]),
+            "1 terms for 0 weights",
+        ),
+        (MultiJob(["a"], {}), embed_pb2.EmbedMultiResponse(), "vectors of tokens don't fit"),
+        (
+            MultiJob(["a"], {}),
+            embed_pb2.EmbedMultiResponse(
+                embeddings=types_pb2.MultiMatrix(row_counts=[0], vectors=types_pb2.Matrix(dtype=1)), token_counts=[1]
+            ),
+            "doesn't fit the request of 1 inputs",
+        ),
+    ],
+    ids=["terms", "rows", "facts"],
+)
+def test_replies_that_do_not_fit(job, reply, words):
+    (part,) = job.parts(model_of(FakeServer().model))
+    with pytest.raises(nearfield.InternalError, match=words):
+        job.accept(part, reply)
