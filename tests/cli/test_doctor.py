@@ -214,11 +214,25 @@ def test_one_runtime(cpu, gpu, status):
         (["CPUExecutionProvider"], "cuda:1", True, "fail"),
         (["CUDAExecutionProvider", "CPUExecutionProvider"], "cuda", True, "ok"),
         (["CUDAExecutionProvider", "CPUExecutionProvider"], "cuda", False, "warn"),
+        (["CUDAExecutionProvider", "CPUExecutionProvider"], "auto", False, "ok"),
+        (["CPUExecutionProvider"], "openvino", False, "fail"),
+        (["OpenVINOExecutionProvider", "CPUExecutionProvider"], "openvino", False, "ok"),
+        (["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"], "tensorrt", False, "warn"),
         ([], "cpu", False, "fail"),
     ],
 )
 def test_providers(available, device, nvidia, status):
     assert doctor_checks.check_providers(available, device, nvidia=nvidia).status == status
+
+
+def test_a_model_of_a_hub_is_not_asked_for(settings, tmp_path):
+    models = ["m=org/small@v1"]
+    where = tmp_path / "hub"
+    assert "will be downloaded" in found(settings(models=models, **{"hub.cache_dir": where}), "model m").found
+    assert found(settings(models=models, **{"hub.offline": True, "hub.cache_dir": where}), "model m").status == "fail"
+    (where / "models--org--small/refs").mkdir(parents=True)
+    (where / "models--org--small/refs/v1").write_text("0" * 40)
+    assert found(settings(models=models, **{"hub.offline": True, "hub.cache_dir": where}), "model m").status == "ok"
 
 
 def test_a_runtime_that_can_not_be_imported(settings, monkeypatch):

@@ -25,9 +25,11 @@ from nearfield_server.cli import doctor_checks as checks
 from nearfield_server.cli.doctor_checks import Check, Cores, Port
 from nearfield_server.config import machine
 from nearfield_server.config.address import Address, parse_address
+from nearfield_server.config.hub_id import hub_id_of
 from nearfield_server.config.loader import Loaded
 from nearfield_server.config.settings import BUILTIN, Config
 from nearfield_server.encoder.builtin import builtin_folder
+from nearfield_server.encoder.hub_client import cache_folder
 
 __all__ = ["Check", "collect", "run_doctor"]
 
@@ -61,7 +63,7 @@ def collect(loaded: Loaded) -> Iterator[Check]:
     changed = [f"{key} ({origin})" for key, origin in loaded.origins.items() if origin != "default"]
     yield Check("nearfield", "ok", f"{__version__}; set: {', '.join(changed) or 'nothing, all defaults'}")
     yield checks.check_python((sys.version_info.major, sys.version_info.minor, sys.version_info.micro))
-    versions = {name: _version(name) for name in (*checks.PACKAGES, "onnxruntime", "onnxruntime-gpu")}
+    versions = {name: _version(name) for name in (*checks.PACKAGES, *checks.RUNTIMES)}
     yield checks.check_packages({name: versions[name] for name in checks.PACKAGES})
     yield checks.check_runtime(versions)
     yield _providers(config.device)
@@ -72,7 +74,7 @@ def collect(loaded: Loaded) -> Iterator[Check]:
     yield checks.check_memory(machine.memory_limit_bytes(), psutil.virtual_memory().total)
     yield checks.check_files(_soft_limit(), config)
     for name, folder in config.models.items():
-        yield checks.check_model(name, builtin_folder() if folder == BUILTIN else Path(folder))
+        yield _model(name, folder, config)
     yield _data_dir(config.data_dir)
     yield from _ports(config)
     yield checks.check_container(
@@ -112,7 +114,17 @@ def _providers(device: str) -> Check:
         available = available_providers()
     except ImportError as error:
         return Check("providers", "fail", "onnxruntime can't be imported", f"Reinstall ONNX Runtime: {error}.")
-    return checks.check_providers(available, device, nvidia=Path("/dev/nvidiactl").exists())
+    return checks.check_providers(available, device, nvidia=machine.has_nvidia_gpu())
+
+
+def _model(name: str, folder: str, config: Config) -> Check:
+    if folder == BUILTIN:
+        return checks.check_model(name, builtin_folder())
+    hub_id = hub_id_of(folder)
+    if hub_id is None:
+        return checks.check_model(name, Path(folder))
+    cache = config.hub.cache_dir or config.data_dir / "hub"
+    return checks.check_hub_model(name, hub_id, cache_folder(cache, hub_id), offline=config.hub.offline)
 
 
 def _soft_limit() -> int:

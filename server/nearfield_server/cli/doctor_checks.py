@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from nearfield_server.backends.devices import Machine, choose_device
 from nearfield_server.config.address import parse_address
+from nearfield_server.config.hub_id import HubId
 from nearfield_server.config.settings import Config
 from nearfield_server.encoder.folder import file_sha256
 from nearfield_server.encoder.spec import read_spec
@@ -15,6 +17,7 @@ from nearfield_server.errors import ModelLoadFailure
 
 __all__ = [
     "PACKAGES",
+    "RUNTIMES",
     "Check",
     "Cores",
     "Port",
@@ -23,6 +26,7 @@ __all__ = [
     "check_cores",
     "check_cpu",
     "check_files",
+    "check_hub_model",
     "check_memory",
     "check_model",
     "check_packages",
@@ -47,14 +51,14 @@ PACKAGES = (
     "prometheus-client",
     "uvloop",
 )
-_RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
+RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
+"""Wheels that bring the module onnxruntime."""
 _OLDEST_PYTHON = (3, 11)
 _FAST_INT8 = ("amx_int8", "avx512_vnni", "avx_vnni", "i8mm", "asimddp")
-_FAST_BF16 = ("avx512_bf16",)
+_FAST_BF16 = ("amx_bf16",)
 _MIB = 1 << 20
 # The built-in model at work takes about 200 MiB; the rest is for queues and messages.
 _SMALL_MEMORY_BYTES = 512 * _MIB
-_CUDA = "CUDAExecutionProvider"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +105,15 @@ def check_packages(versions: Mapping[str, str | None]) -> Check:
 
 def check_runtime(versions: Mapping[str, str | None]) -> Check:
     """Look at the wheels that bring ONNX Runtime: exactly one may be installed."""
-    installed = [name for name in _RUNTIMES if versions.get(name)]
+    installed = [name for name in RUNTIMES if versions.get(name)]
     found = ", ".join(f"{name} {versions[name]}" for name in installed) or "none"
     if not installed:
-        advice = 'Install ONNX Runtime: pip install "nearfield[cpu]", or "nearfield[gpu]" for NVIDIA.'
+        advice = 'Install ONNX Runtime: pip install "nearfield[cpu]", "nearfield[gpu]" or "nearfield[openvino]".'
         return Check("onnxruntime", "fail", found, advice)
     if len(installed) > 1:
         advice = (
-            "Both wheels own the module onnxruntime and overwrite each other's files: "
-            'pip uninstall -y onnxruntime onnxruntime-gpu, then pip install "nearfield[cpu]" or "nearfield[gpu]".'
+            "These wheels own the module onnxruntime and overwrite each other's files: "
+            f'pip uninstall -y {" ".join(installed)}, then pip install "nearfield[cpu]" or one of its like.'
         )
         return Check("onnxruntime", "fail", found, advice)
     return Check("onnxruntime", "ok", found)
@@ -118,17 +122,19 @@ def check_runtime(versions: Mapping[str, str | None]) -> Check:
 def check_providers(available: Sequence[str], device: str, *, nvidia: bool) -> Check:
     """Compare what ONNX Runtime offers with the `device` set; `nvidia`: the host has such a GPU."""
     found = f"device {device}; {', '.join(one.removesuffix('ExecutionProvider') for one in available) or 'none'}"
-    if device.startswith("cuda") and _CUDA not in available:
-        advice = 'Set device to cpu, or: pip uninstall -y onnxruntime && pip install "nearfield[gpu]".'
-        return Check("providers", "fail", found, advice)
-    if device.startswith("cuda") and not nvidia:
+    if not available:
+        return Check("providers", "fail", found, "Reinstall ONNX Runtime.")
+    try:
+        plan = choose_device(device, Machine(available, 1, nvidia), {})
+    except ModelLoadFailure as error:
+        return Check("providers", "fail", found, f"{error.message}.")
+    if plan.kind in {"cuda", "tensorrt"} and not nvidia:
         return Check(
             "providers", "warn", found, "No NVIDIA device is visible: in a container, pass --gpus or its like."
         )
-    if device == "auto" and nvidia and _CUDA not in available:
-        advice = 'The GPU is not used: pip uninstall -y onnxruntime && pip install "nearfield[gpu]".'
-        return Check("providers", "warn", found, advice)
-    return Check("providers", "ok" if available else "fail", found, "" if available else "Reinstall ONNX Runtime.")
+    if plan.kind == "cpu" and device == "auto" and nvidia:
+        return Check("providers", "warn", found, f"{plan.choice}.")
+    return Check("providers", "ok", found)
 
 
 def check_cpu(flags: frozenset[str], machine: str) -> Check:
@@ -179,6 +185,16 @@ def check_model(name: str, folder: Path) -> Check:
     verified = "verified" if read.manifest.sha256 else "no hashes to verify with"
     size = read.model_file.stat().st_size / _MIB
     return Check(f"model {name}", "ok", f"{read.model_file.name} {size:.0f} MiB, SHA-256 {sha256[:12]} ({verified})")
+
+
+def check_hub_model(name: str, hub_id: HubId, folder: Path, *, offline: bool) -> Check:
+    """Look whether a model of a hub was downloaded into `folder`, without asking the hub."""
+    if any(folder.glob("refs/*")) or any(folder.glob("nearfield/*.json")):
+        return Check(f"model {name}", "ok", f"{hub_id}, downloaded to {folder}")
+    if offline:
+        advice = f"It isn't there and hub.offline is on: give a folder, see `nearfield export {hub_id.repo} --out DIR`."
+        return Check(f"model {name}", "fail", f"{hub_id}, on a hub", advice)
+    return Check(f"model {name}", "ok", f"{hub_id}, will be downloaded to {folder}")
 
 
 def check_port(key: str, address: str, port: Port) -> Check:
