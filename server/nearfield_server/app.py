@@ -220,7 +220,7 @@ def _lifecycle(config: Config) -> LifecycleSettings:
         poll_seconds=repository.poll_seconds,
         idle_unload_seconds=repository.idle_unload_seconds,
         unload_first=repository.unload_first,
-        drain_seconds=repository.drain_seconds,
+        grace_seconds=repository.grace_seconds,
     )
 
 

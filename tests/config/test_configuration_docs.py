@@ -47,7 +47,14 @@ def test_the_example_loads_and_holds_every_default(tmp_path):
     loaded = load({}, {}, path)
     assert {key: _value(loaded.config, key) for key in SETTINGS} == {key: one.default for key, one in SETTINGS.items()}
     left_out = {key for key, origin in loaded.origins.items() if origin == "default"}
-    assert left_out == {"tls.certificate", "tls.private_key", "tls.client_ca", "hub.cache_dir", "hub.token_file"}
+    assert left_out == {
+        "tls.certificate",
+        "tls.private_key",
+        "tls.client_ca",
+        "hub.cache_dir",
+        "hub.token_file",
+        "repository.path",
+    }
     with_tls = "\n".join(
         line.removeprefix("# ") if "tls" in line or ":   " in line else line for line in example.splitlines()
     )

@@ -29,4 +29,4 @@ def test_settings_are_frozen_and_described():
     for setting in SETTINGS.values():
         assert setting.description.endswith(".")
         assert setting.key.islower()
-    assert set(SECTIONS) >= {"tls", "limits", "batching", "stream", "cache", "hub"}
+    assert set(SECTIONS) >= {"tls", "limits", "batching", "stream", "cache", "repository", "hub"}

@@ -220,7 +220,7 @@ def test_whether_callers_may_manage_models(repository, serve):
 def test_a_stream_ends_on_the_model_that_it_began_with(repository, serve):
     put(repository, "mine", "1")
     put(repository, "mine", "2")
-    stubs = serve(repository={"startup": "none", "drain_seconds": 2.0})
+    stubs = serve(repository={"startup": "none", "grace_seconds": 2.0})
     load(stubs, "mine", "1")
     go_on, sent = threading.Event(), threading.Event()
 

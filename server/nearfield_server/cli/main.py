@@ -12,7 +12,7 @@ from nearfield_server.cli.doctor_command import doctor
 from nearfield_server.cli.embed import embed
 from nearfield_server.cli.export_command import export
 from nearfield_server.cli.failures import settings
-from nearfield_server.cli.models import models
+from nearfield_server.cli.models_command import models_app
 from nearfield_server.cli.rerank import rerank
 from nearfield_server.cli.serve import serve
 from nearfield_server.cli.similarity import similarity
@@ -49,8 +49,9 @@ def _root(
     settings.debug = debug
 
 
-for command in (serve, embed, rerank, classify, similarity, tokenize, models, export, doctor):
+for command in (serve, embed, rerank, classify, similarity, tokenize, export, doctor):
     app.command()(command)
+app.add_typer(models_app)
 
 
 def run(arguments: list[str]) -> int:

@@ -47,15 +47,22 @@ def _table(served: tuple[Model, ...]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading, justify in (
         ("NAME", "left"), ("STATE", "left"), ("DIMS", "right"), ("MAX TOKENS", "right"), ("PRECISION", "left"),
-        ("PROVIDER", "left"), ("WORKERS", "right"), ("VERSION", "left"),
+        ("PROVIDER", "left"), ("WORKERS", "right"), ("VERSION", "left"), ("ALIASES", "left"),
     ):  # fmt: skip
         table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
     for one in served:
         provider = one.execution_provider.removesuffix("ExecutionProvider")
         numbers = (str(value) if value else "-" for value in (one.dimensions, one.max_tokens))
-        label = f"{one.name} (default)" if one.is_default else one.name
+        name = f"{one.name}@{one.repository_version}" if one.repository_version else one.name
         table.add_row(
-            label, one.state, *numbers, one.precision or "-", provider or "-", str(one.workers), one.version or "-"
+            f"{name} (default)" if one.is_default else name,
+            one.state,
+            *numbers,
+            one.precision or "-",
+            provider or "-",
+            str(one.workers),
+            one.version or "-",
+            ", ".join(one.aliases) or "-",
         )
     if not served:
         typer.echo("no models")
@@ -75,7 +82,12 @@ def _show(model: Model) -> None:
 def _details(model: Model) -> Iterator[tuple[str, str]]:
     yield "name", model.name + (" (default)" if model.is_default else "")
     yield "state", model.state + (f": {model.state_message}" if model.state_message else "")
-    yield "version", model.version
+    yield "version", model.version + (f" ({model.repository_version})" if model.repository_version else "")
+    yield "gives", ", ".join(model.outputs) + (", also of images" if model.accepts_images else "")
+    if model.labels:
+        shown = ", ".join(model.labels[:10])
+        yield "labels", shown + (f" and {len(model.labels) - 10} more" if len(model.labels) > 10 else "")  # noqa: PLR2004
+    yield "aliases", ", ".join(model.aliases) or "none"
     yield "sha256", model.sha256
     yield "source", model.source or "unknown"
     yield "license", model.license or "unknown"
@@ -88,7 +100,9 @@ def _details(model: Model) -> Iterator[tuple[str, str]]:
     yield "similarity", model.similarity or "unknown"
     yield "int8 range", f"{model.quantization_range:g}"
     yield "precision", model.precision
-    yield "provider", model.execution_provider
+    yield "provider", model.execution_provider + (f" on {model.device}" if model.device else "")
+    if model.choice:
+        yield "chosen", model.choice
     yield "workers", f"{model.workers}"
     yield "batch budget", f"{model.batch_token_budget:,} padded tokens"
     yield "loaded in", f"{model.load_seconds:.2f} s"

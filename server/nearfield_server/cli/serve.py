@@ -52,6 +52,14 @@ def serve(
         str | None,
         typer.Option("--precision", metavar="auto|fp32|fp16|int8|w8", help="Which of a model's graphs is run [auto]."),
     ] = None,
+    model_repository: Annotated[
+        Path | None,
+        typer.Option("--model-repository", help="Folder of models by name and version [models in --data-dir]."),
+    ] = None,
+    admin: Annotated[
+        str | None,
+        typer.Option("--admin", metavar="auto|on|off", help="Whether callers may load and unload models [auto]."),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option("--workers", help="Worker threads of each model [one per core].")
     ] = None,
@@ -81,6 +89,8 @@ def serve(
         "models": model or None,
         "device": device,
         "precision": precision,
+        "repository.path": model_repository,
+        "admin": admin,
         "batching.workers": workers,
         "drain_seconds": drain_seconds,
         "reflection": reflection,

@@ -18,10 +18,14 @@ CONFIG_VARIABLE = "NEARFIELD_CONFIG"
 """Names the file when no flag does."""
 _NOT_SETTINGS = {CONFIG_VARIABLE, "NEARFIELD_TARGET"}  # the second is the client commands'
 _TESTS = "NEARFIELD_TEST_"
-_FLAGS = {"models": "--model", "batching.workers": "--workers"}
+_FLAGS = {"models": "--model", "batching.workers": "--workers", "repository.path": "--model-repository"}
 _MAX_FILE_BYTES = 1 << 20
 # Settings that are mappings, with an example of each.
-_MAPPINGS = {"models": '{"name": "folder"}', "provider_options": '{"cuda": {"gpu_mem_limit": 4294967296}}'}
+_MAPPINGS = {
+    "models": '{"name": "folder"}',
+    "aliases": '{"alias": "model"}',
+    "provider_options": '{"cuda": {"gpu_mem_limit": 4294967296}}',
+}
 
 
 @dataclass(slots=True)

@@ -43,7 +43,7 @@ class LifecycleSettings:
     poll_seconds: float
     idle_unload_seconds: float
     unload_first: bool
-    drain_seconds: float
+    grace_seconds: float
 
 
 class Lifecycle:
@@ -272,7 +272,7 @@ class Lifecycle:
             self._registry.set_state(served, state)
             return
         self._registry.set_state(served, ModelState.UNLOADING)
-        await ready.unused(self._settings.drain_seconds)
+        await ready.unused(self._settings.grace_seconds)
         ready.cut_off = True
         self._registry.changes.notify()
         await ready.unused(_CUT_OFF_SECONDS)
