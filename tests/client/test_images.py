@@ -118,3 +118,19 @@ def test_a_file_that_goes_while_it_is_sent(client, monkeypatch, picture, tmp_pat
     results = list(client.embed_stream([gone, nearfield.Image(picture)], ordered=True))
     assert "inputs[0]: image" in results[0].error.message
     assert results[1].error is None
+
+
+def test_an_image_over_the_limit_is_not_sent(client, fake, tmp_path):
+    fake.model.limits.max_image_bytes = 1_000
+    (tmp_path / "large.png").write_bytes(b"x" * 1_001)
+    large, small = nearfield.Image(tmp_path / "large.png"), nearfield.Image(b"x" * 1_000)
+    words = r"an image of 1,001 bytes; at most 1,000 \(Limits.max_image_bytes\): make it smaller"
+    with pytest.raises(nearfield.InvalidArgument, match=rf"^inputs\[1\]: {words}"):
+        client.embed([small, large])
+    with pytest.raises(nearfield.InvalidArgument, match=rf"^inputs\[1\]: {words}"):
+        client.classify([small, large], labels=["a"])
+    with pytest.raises(nearfield.InvalidArgument, match=rf"^targets\[0\]: {words}"):
+        client.similarity(["a"], [large])
+    assert set(fake.calls) == {"GetModel"}
+    results = list(client.embed_stream([small, large, "a"], ordered=True))
+    assert [one.error is None for one in results] == [True, False, True]

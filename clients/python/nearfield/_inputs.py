@@ -41,6 +41,16 @@ class Item:
             return types_pb2.Input(image=self.value.read())
         return types_pb2.Input(token_ids=types_pb2.TokenIds(ids=self.value))
 
+    def check_size(self, field: str, max_image_bytes: int) -> None:
+        """Raise InvalidArgument for an image that the server wouldn't take; 0: it didn't say what it takes.
+
+        Texts are left to the server. An image may be so large that gRPC refuses it before the server can say why.
+        """
+        size = self.size_bytes - _OVERHEAD_BYTES
+        if isinstance(self.value, Image) and 0 < max_image_bytes < size:
+            limit = f"at most {max_image_bytes:,} (Limits.max_image_bytes)"
+            raise invalid(field, f"an image of {size:,} bytes; {limit}: make it smaller")
+
     def loaded(self, field: str) -> Item:
         """Give it with the bytes of its file, where it is the path of an image. Raises InvalidArgument."""
         if not isinstance(self.value, Image):

@@ -52,7 +52,10 @@ class RangeJob(Generic[KeptT]):
         self._kept: dict[int, KeptT] = {}
         self._expected = -1
 
-    def _cut(self, budget: _split.Budget) -> list[range]:
+    def _cut(self, budget: _split.Budget, field: str = "inputs") -> list[range]:
+        """Give the parts. Raises InvalidArgument for an image that is too large by itself."""
+        for index, item in enumerate(self._items):
+            item.check_size(f"{field}[{index}]", budget.image_bytes)
         self._kept.clear()
         parts = list(_split.split(self._items, budget))
         self._expected = len(parts)

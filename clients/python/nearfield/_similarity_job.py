@@ -56,6 +56,9 @@ class SimilarityJob:
     def parts(self, model: Model) -> list[Block]:
         """Cut: nothing where all fits, else one side where the other is short, else both."""
         self._kept.clear()
+        for name, items in (("sources", self._sources), ("targets", self._targets)):
+            for index, item in enumerate(items):
+                item.check_size(f"{name}[{index}]", model.limits.max_image_bytes)
         reply_bytes = model.limits.max_response_bytes or math.inf
         whole = replace(_split.model_budget(model, _split.ReplySize()), reply_bytes=math.inf)
         blocks = list(self._blocks(whole, max(1.0, (reply_bytes - 1024) // _SCORE_BYTES)))

@@ -65,6 +65,7 @@ class Budget:
     """What one request may hold, and its reply.
 
     `prompt_tokens` are added to each input, at most `tokens_per_input` count, `token_factor` times.
+    `image_bytes` bounds each image by itself; 0: nothing is known of that.
     """
 
     inputs: int = _UNBOUNDED
@@ -75,6 +76,7 @@ class Budget:
     token_factor: int = 1
     reply_bytes: float = _UNBOUNDED
     reply: ReplySize = ReplySize()
+    image_bytes: int = 0
 
     def tokens_of(self, item: Item) -> int:
         """Bound the tokens of `item` from above; those of images have nothing to do with the model's longest text."""
@@ -168,6 +170,7 @@ def model_budget(model: Model, size: ReplySize, chunking: Chunking | None = None
         token_factor=factor,
         reply_bytes=_or_unbounded(limits.max_response_bytes) - _ENVELOPE_BYTES,
         reply=size,
+        image_bytes=limits.max_image_bytes,
     )
 
 

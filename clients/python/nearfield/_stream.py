@@ -124,9 +124,12 @@ class StreamState:
     def add(self, value: object) -> None:
         """Take the next input. One that no server could take gets its error at once."""
         position, self._added = self._added, self._added + 1
+        field_path = f"inputs[{position}]"
         try:
             # Read here, where a file that is gone fails its own input only, not in the thread that sends.
-            item = make_item(value, f"inputs[{position}]").loaded(f"inputs[{position}]")
+            item = make_item(value, field_path)
+            item.check_size(field_path, self._budget.image_bytes)
+            item = item.loaded(field_path)
         except InvalidArgument as error:
             self._ready[position] = StreamResult(index=position, error=error)
             return
