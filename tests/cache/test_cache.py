@@ -122,6 +122,7 @@ def plain(parts):
     return [one if isinstance(one, bytes) else one.tolist() for one in parts]
 
 
+@pytest.mark.slow
 @given(one=st.tuples(NAMES, NAMES, NAMES, PARTS), other=st.tuples(NAMES, NAMES, NAMES, PARTS))
 def test_keys_are_equal_only_for_equal_things(one, other):
     cache = EmbeddingCache(1000)
@@ -183,6 +184,7 @@ def test_plan_of_misses_runs_each_key_once():
     assert plan.source == (0, 1, 0, -1, 1)
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 5)), st.sets(st.integers(0, 5)))
 def test_a_call_put_together_from_its_plan_is_the_call(wanted, cached):
     cache = EmbeddingCache(1 << 20)

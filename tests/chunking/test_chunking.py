@@ -176,6 +176,7 @@ def divided_by_bytes(text, max_tokens, overlap=0):
     )
 
 
+@pytest.mark.slow
 @given(text=st.text(max_size=80), max_tokens=st.integers(4, 20), overlap=st.integers(0, 2))
 def test_a_vocabulary_of_bytes(text, max_tokens, overlap):
     found = divided_by_bytes(text, max_tokens, overlap)

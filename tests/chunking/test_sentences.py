@@ -1,6 +1,10 @@
 # ruff: noqa: RUF001 - marks of many scripts
 """Where sentences, clauses, words and characters end."""
 
+import gzip
+import itertools
+import json
+import re
 import time
 from itertools import pairwise
 
@@ -42,6 +46,8 @@ def sentences(text):
         ("A title\n\nA paragraph\nthat is wrapped.", ["A title\n", "\nA paragraph\nthat is wrapped."]),
         ("one\r\n\r\ntwo", ["one\r\n\r", "\ntwo"]),
         ("one\u2029two", ["one\u2029", "two"]),
+        ("ال كلّه. كان", ["ال كلّه.", " كان"]),
+        ("好吗?好!走", ["好吗?", "好!", "走"]),
         ("", [""]),
         ("no end", ["no end"]),
         ("!!!!", ["!!!!"]),
@@ -106,3 +112,23 @@ def test_time_grows_with_length_only(unit):
     for find in (sentence_borders, clause_borders, word_borders):
         find(text)
     assert time.process_time() - started < 5  # quadratic would be hours
+
+
+@pytest.mark.slow
+def test_sentences_of_five_languages_put_together_come_apart(shared_data):
+    with gzip.open(shared_data / "multilingual" / "tatoeba_open.jsonl.gz", "rt", encoding="utf-8") as lines:
+        pairs = [json.loads(line) for line in lines]
+    by_language = {lang: [] for lang in ("eng", *sorted({one["lang"] for one in pairs}))}
+    for one in pairs:
+        by_language[one["lang"]].append(one["text"].strip())
+        by_language["eng"].append(one["eng"].strip())
+    for language, found in by_language.items():
+        # Single sentences only: some entries hold two.
+        single = [one for one in dict.fromkeys(found) if re.fullmatch(r"[^.!?。！？؟।]{10,}[.!?。！？؟।]", one)]
+        joint = "" if language == "cmn" else " "
+        expected = set(itertools.accumulate((len(one) + len(joint) for one in single[:-1]), initial=-len(joint)))
+        expected.discard(-len(joint))
+        borders = set(sentence_borders(joint.join(single)))
+        right = len(borders & expected)
+        print(f"{language}: {right} of {len(expected)} borders found, {len(borders) - right} wrong")
+        assert right > 0.99 * max(len(expected), len(borders))

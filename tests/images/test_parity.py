@@ -125,8 +125,8 @@ KINDS = {
     "webp-animated": saved(DISC, "WEBP", save_all=True, append_images=[DISC.rotate(90)], duration=10),
     "webp-described": saved(BASE, "WEBP", icc_profile=b"p" * 3001, exif=ORIENTED[5].tobytes()),
     "one-pixel": saved(BASE.resize((1, 1)), "PNG"),
-    "wide": saved(BASE.resize((900, 4)), "PNG"),
-    "tall": saved(BASE.resize((3, 700)), "PNG"),
+    "wide": saved(BASE.resize((300, 12)), "PNG"),
+    "tall": saved(BASE.resize((9, 200)), "PNG"),
 }
 
 

@@ -2,8 +2,8 @@
 
 A border is a position in code points. Blanks after a sentence belong to the next one: most tokenizers join a blank
 to the word that follows it. The rules are a part of Unicode's (UAX #29): a full stop ends a sentence only before a
-blank, and not before a small letter (SB8), nor after an initial or a known abbreviation; marks that stand in scripts
-without blanks end one anywhere. Unlike there, a single line break doesn't: prose is often wrapped. All takes time in
+blank, and not before a small letter (SB8), nor after an initial or a known abbreviation; marks of scripts without
+blanks end one anywhere. Unlike there, a single line break doesn't: prose is often wrapped. All takes time in
 proportion to the text, whatever is in it.
 """
 
@@ -22,6 +22,7 @@ _WIDE_STOPS = "。｡！？．︒"
 _SENTENCE_END = re.compile(
     rf"(?<![{_STOPS}])(?P<stop>[{_STOPS}]++)[{_CLOSING}]*+(?=\s)"
     rf"|(?<![{_WIDE_STOPS}])[{_WIDE_STOPS}]++[{_CLOSING}]*+"
+    rf"|(?<![!?])[!?]++[{_CLOSING}]*+(?=[\u3040-\u30ff\u3400-\u9fff])"
     r"|\n[^\S\n]*+(?=\n)|\u2029"
 )
 _CLAUSE_END = re.compile(rf"(?<![,;:])[,;:]++[{_CLOSING}]*+(?=\s)|[،؛；，、：—–]|[)\]](?=\s)|\n")
@@ -88,8 +89,8 @@ def _goes_on(text: str, stop: int, end: int) -> bool:
     if end != stop + 1:
         return False
     before = _WORD_BEFORE.search(text, max(0, stop - _LOOK_BACK), stop)
-    if before is None:
-        return False
+    if before is None or unicodedata.category(text[before.start() - 1 : before.start()] or " ")[0] == "M":
+        return False  # what looks like one letter is the end of a word with marks on it
     word = before[0]
     return word.lower() in _ABBREVIATIONS or (_DOTTED.fullmatch(word) is not None and word != "I")
 
