@@ -1,5 +1,6 @@
 import logging
 
+import huggingface_hub
 import pytest
 from mirror import serving
 
@@ -29,3 +30,9 @@ def bring(mirror, tmp_path, monkeypatch):
 def log(caplog):
     caplog.set_level(logging.INFO, "nearfield.hub")
     return caplog
+
+
+@pytest.fixture(autouse=True)
+def online(monkeypatch):
+    """Other tests keep transformers off the network by a variable of the whole process."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
