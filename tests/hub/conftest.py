@@ -1,7 +1,7 @@
 import logging
 
-import huggingface_hub
 import pytest
+from huggingface_hub import constants
 from mirror import serving
 
 from nearfield_server.encoder.hub import HubOptions, find_source
@@ -35,4 +35,4 @@ def log(caplog):
 @pytest.fixture(autouse=True)
 def online(monkeypatch):
     """Other tests keep transformers off the network by a variable of the whole process."""
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
