@@ -1,17 +1,21 @@
 """The cache over gRPC: a live server with the built-in encoder."""
 
 import asyncio
+import re
+import shutil
 import urllib.request
 from types import SimpleNamespace
 
 import grpc
 import numpy as np
+import onnx
 import pytest
 
-from nearfield.v1 import embed_pb2, embed_pb2_grpc, types_pb2
+from nearfield.v1 import embed_pb2, embed_pb2_grpc, model_pb2, model_pb2_grpc, types_pb2
 from nearfield_server.core.cache import EmbeddingCache
 from nearfield_server.core.embedder import Embedder
 from nearfield_server.core.pipeline import Pipeline
+from nearfield_server.encoder.builtin import builtin_folder
 from nearfield_server.types import DType, EmbedCall, EmbedOptions
 
 pytestmark = pytest.mark.slow
@@ -136,3 +140,23 @@ def test_two_models_of_one_file_are_apart(start_server):
     with grpc.insecure_channel(server.target) as channel:
         both = SimpleNamespace(server=server, embed=embed_pb2_grpc.EmbedServiceStub(channel))
         assert [embed(both, "x", model=name).cached_rows for name in ("one", "two", "one", "two")] == [0, 0, 1, 1]
+
+
+def test_an_unloaded_model_leaves_nothing(start_server, tmp_path):
+    shutil.copytree(builtin_folder(), tmp_path / "copy")
+    graph = tmp_path / "copy" / "onnx" / "model.onnx"
+    model = onnx.load(graph)
+    model.doc_string = "another file"
+    onnx.save(model, graph)
+    manifest = tmp_path / "copy" / "nearfield.yaml"
+    manifest.write_text(re.sub(r"(?m)^sha256:\n(  .*\n)+", "", manifest.read_text("utf-8")), "utf-8")
+    server = start_server(cache={"max_bytes": MEBIBYTE}, models={"stays": "builtin", "goes": str(tmp_path / "copy")})
+    with grpc.insecure_channel(server.target) as channel:
+        both = SimpleNamespace(server=server, embed=embed_pb2_grpc.EmbedServiceStub(channel))
+        manage = model_pb2_grpc.ModelServiceStub(channel)
+        embed(both, *TEXTS, model="goes")
+        embed(both, TEXTS[0], model="stays")
+        assert metrics(both)["entries"] == len(TEXTS) + 1
+        manage.UnloadModel(model_pb2.UnloadModelRequest(name="goes"), timeout=60)
+        assert metrics(both)["entries"] == 1
+        assert embed(both, TEXTS[0], model="stays").cached_rows == 1
