@@ -1,5 +1,6 @@
 """An ONNX folder: exported without torch, refused when it is broken, and never half written."""
 
+import importlib.util
 import json
 import signal
 import subprocess
@@ -11,8 +12,9 @@ import onnx
 import pytest
 import yaml
 from export_sources import rewrite, write_tokenizer
-from tiny import SIZES, tiny_weights
+from tiny import SIZES, tiny_weights, write_tiny
 
+from nearfield_server.cli import main
 from nearfield_server.export.builder import GraphBuilder
 from nearfield_server.export.editor import GraphEditor
 from nearfield_server.export.errors import ExportError, ParityError
@@ -167,3 +169,29 @@ def test_a_folder_of_token_vectors_is_pooled(onnx_folder, tmp_path):
     made = onnx.load(str(tmp_path / "made" / report.rows["fp32"].file))
     assert [one.name for one in made.graph.output] == ["sentence_embedding"]
     np.testing.assert_allclose(report.rows["int8"].closeness.mean, expected.rows["int8"].closeness.mean, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_the_command_fails_with_the_table_and_leaves_nothing(onnx_folder, tmp_path, capsys):
+    command = ["export", str(onnx_folder), "--out", str(tmp_path / "made"), "--precision", "int8", "--min-cosine", "1"]
+    assert main(command) == 1
+    printed = capsys.readouterr()
+    assert "int8" in printed.out
+    assert "below --min-cosine 1.0: nothing was written" in printed.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_names_what_is_not_installed(onnx_folder, tmp_path, capsys, monkeypatch):
+    known = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "onnx" else known(name))
+    assert main(["export", str(onnx_folder), "--out", str(tmp_path / "made")]) == 2
+    assert 'onnx not installed: pip install "nearfield[export]"' in capsys.readouterr().err
+
+
+def test_weights_without_torch_say_what_to_install(tmp_path, monkeypatch):
+    write_tiny(tmp_path)
+    write_tokenizer(tmp_path, token_types=False)
+    known = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "torch" else known(name))
+    with pytest.raises(ExportError, match=r'torch not installed: pip install "nearfield\[export\]"'):
+        export_model(options(tmp_path, tmp_path / "made"), SILENT)

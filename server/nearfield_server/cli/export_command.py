@@ -26,7 +26,7 @@ def export(
     precision: Annotated[
         str, typer.Option("--precision", help="Any of fp32, fp16, int8, w8, with commas.")
     ] = "fp32,int8,w8",
-    opset: Annotated[int, typer.Option("--opset", min=13, max=20, help="ONNX opset of graphs made from weights.")] = 20,
+    opset: Annotated[int, typer.Option("--opset", min=14, max=20, help="ONNX opset of graphs made from weights.")] = 20,
     task: Annotated[
         str | None, typer.Option("--task", help="embed, sparse, multi, classify or rerank; left out: as the files say.")
     ] = None,

@@ -71,7 +71,7 @@ class Writer:
             return self._write_int8(target)
         made = self.work / f"{precision}.onnx"
         if precision == "fp16":
-            fused = write_half(self.base, made, self.source.config)
+            fused = write_half(_unfolded(self.base), made, self.source.config)
             self._with_head(made, target)
             return Written(optimize=True, facts={"fused": fused or "nothing"})
         write_weight_blocks(self.base, made)
@@ -133,11 +133,16 @@ def prepare(raw: Path, output: str, target: Path) -> None:
     del editor.graph.output[:]
     editor.graph.output.extend(chosen)
     model = editor.finish()
-    save_graph(model, target)
+    save_graph(model, _unfolded(target))
     if model.ByteSize() < MOST_INLINE_BYTES:
-        folded = target.with_name(f"folded-{target.name}")
-        save_rewritten(target, folded, fused=_needs_fusion(model))
-        folded.replace(target)
+        save_rewritten(_unfolded(target), target, fused=_needs_fusion(model))
+    else:
+        save_graph(model, target)
+
+
+def _unfolded(base: Path) -> Path:
+    """The graph as it was exported: the fusion rules for a GPU know those patterns, and not the folded ones."""
+    return base.with_name(f"unfolded-{base.name}")
 
 
 def direct_weights(source: Source, head: Head) -> EncoderWeights | None:

@@ -42,9 +42,26 @@ def write_half(file: Path, target: Path, config: Mapping[str, Any]) -> dict[str,
         except Exception:  # noqa: BLE001 - the tool asserts its way through graphs; unfused is right too, only slower
             fused = onnx.load(str(file))
         counts = {name: sum(node.op_type == name for node in fused.graph.node) for name in FUSED_ATTENTIONS}
-        half = to_half(fused)
+        half = to_half(fused, _indices(fused))
     onnx.save(half, str(target))
     return {name: count for name, count in counts.items() if count}
+
+
+def _indices(model: onnx.ModelProto) -> list[str]:
+    """Names of the nodes that compute integers by way of floats, such as the buckets of relative positions.
+
+    fp16 would round some of them into the bucket beside.
+    """
+    producers = {output: node for node in model.graph.node for output in node.output}
+    whole = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
+    waiting = [node for node in model.graph.node if node.op_type == "Cast" and node.attribute[0].i in whole]
+    found: dict[str, None] = {}
+    while waiting:
+        node = waiting.pop()
+        if node.name not in found and node.op_type not in ("Shape", "Size"):
+            found[node.name] = None
+            waiting += [producers[name] for name in node.input if name in producers]
+    return list(found)
 
 
 @contextmanager

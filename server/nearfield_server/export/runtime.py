@@ -12,6 +12,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnx
 import onnxruntime as ort
 
+from nearfield_server.export.builder import CONTRIB
 from nearfield_server.export.errors import ExportError
 
 __all__ = ["FUSED_ATTENTIONS", "fuse_transformer", "open_graph", "save_rewritten", "to_half", "to_weight_blocks"]
@@ -70,14 +71,20 @@ def fuse_transformer(file: Path, rules: str, heads: int, width: int) -> onnx.Mod
 
     fused = optimize_model(str(file), model_type=rules, num_heads=heads, hidden_size=width, opt_level=0, use_gpu=True)
     model: onnx.ModelProto = fused.model
+    # The tool names the domain of its operators only when it saves a file itself.
+    if CONTRIB not in {one.domain for one in model.opset_import}:
+        model.opset_import.append(onnx.helper.make_opsetid(CONTRIB, 1))
     return model
 
 
-def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph in fp16, but for its inputs and outputs."""
+def to_half(model: onnx.ModelProto, kept: Sequence[str]) -> onnx.ModelProto:
+    """The graph in fp16, but for its inputs, its outputs and the nodes named in `kept`."""
     from onnxruntime.transformers.float16 import convert_float_to_float16  # noqa: PLC0415 - as above
+    from onnxruntime.transformers.onnx_model import OnnxModel  # noqa: PLC0415 - as above
 
-    half: onnx.ModelProto = convert_float_to_float16(model, keep_io_types=True)
+    half: onnx.ModelProto = convert_float_to_float16(model, keep_io_types=True, node_block_list=list(kept))
+    # It puts the casts around kept nodes at the end.
+    OnnxModel(half).topological_sort()
     return half
 
 

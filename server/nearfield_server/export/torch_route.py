@@ -36,6 +36,8 @@ _OPTIMUM_TASKS = {
 }
 # Eager attention becomes plain MatMul, Softmax, MatMul; scaled_dot_product_attention drags twice as many nodes along.
 _ATTENTION = "eager"
+# The fusion rules for a GPU know DistilBERT's mask only so.
+_ATTENTION_OF = {"distilbert": "sdpa"}
 
 
 def require() -> None:
@@ -106,8 +108,10 @@ def _load(source: Source) -> Any:
 
     kinds = {"feature-extraction": "AutoModel", "fill-mask": "AutoModelForMaskedLM"}
     kind = kinds.get(_OPTIMUM_TASKS[source.task], "AutoModelForSequenceClassification")
-    settings: dict[str, Any] = {"attn_implementation": _ATTENTION, "dtype": "float32"}
-    if source.config.get("model_type") == "modernbert":
+    model_type = str(source.config.get("model_type"))
+    attention = _ATTENTION_OF.get(model_type, _ATTENTION)
+    settings: dict[str, Any] = {"attn_implementation": attention, "dtype": "float32"}
+    if model_type == "modernbert":
         settings["reference_compile"] = False
     try:
         loaded = getattr(transformers, kind).from_pretrained(
