@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nearfield_server.backends import openvino
 from nearfield_server.backends.base import GraphSignature, TensorInfo
 from nearfield_server.backends.devices import CPU, PROVIDERS, Placement
 from nearfield_server.backends.tensorrt import Engine, engine_options, profile_of
@@ -141,6 +142,8 @@ class OnnxBackend:
     def _run(self, feeds: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]) -> list[npt.NDArray[Any]]:
         size = max(one.size for one in feeds.values())
         options = self._usual if size <= _USUAL_TOKENS else self._large
+        if self._placement.kind == "openvino" and (wider := openvino.widen(feeds)):
+            return openvino.cut_back(list(self._session.run(list(outputs), dict(wider), options)))
         if self._placement.kind not in _BOUND:
             return list(self._session.run(list(outputs), dict(feeds), options))
         binding = self._session.io_binding()

@@ -16,6 +16,7 @@ from nearfield_server.backends.tensorrt import ENGINE_BATCH_TOKENS, Engine
 from nearfield_server.backends.trial import try_load
 from nearfield_server.config.machine import cpu_flags, effective_cpu_count, has_nvidia_gpu
 from nearfield_server.config.settings import Config
+from nearfield_server.encoder.agreement import COMPILED, check_agreement
 from nearfield_server.encoder.encoder import Encoder
 from nearfield_server.encoder.folder import ModelFolder, open_folder
 from nearfield_server.encoder.hub import HubOptions, find_source
@@ -105,7 +106,9 @@ def load(
         spec = replace(spec, vision=replace(spec.vision, size=images.size))
     encoders = [Encoder(spec, *graphs) for graphs in opened]
     for encoder in encoders:
-        _try(folder, spec, encoder)
+        _try(folder, spec, encoder, plan.kind)
+    if plan.kind in COMPILED:
+        check_agreement(folder, spec, backend)
     choice = "; ".join(filter(None, (plan.choice, place.choice or folder.choice, _placed(backend))))
     logger.info("device chosen", extra={"model": name, "device": backend.device, "choice": choice})
     tokenizers = TextTokenizer(spec, tokenizer)
@@ -170,7 +173,7 @@ def _placed(backend: OnnxBackend) -> str:
     )
 
 
-def _try(folder: ModelFolder, spec: ModelSpec, encoder: Encoder) -> None:
+def _try(folder: ModelFolder, spec: ModelSpec, encoder: Encoder, device: str) -> None:
     """Run one token, and one image if it takes any."""
     kinds = frozenset(spec.outputs)
     trials = [Tokens(np.array([spec.pad_id], np.int64), wanted=kinds)]
@@ -180,7 +183,9 @@ def _try(folder: ModelFolder, spec: ModelSpec, encoder: Encoder) -> None:
     try:
         rows = encoder(trials)
     except BackendFailure as error:
-        msg = f"{folder.model_file}: the graph can't be run: {error.message}: {error.__cause__}"
+        where, hint = (f" on {device}", "; try --precision fp32 or --device cpu") if device != "cpu" else ("", "")
+        cause = str(error.__cause__).partition("\n")[0][:300]
+        msg = f"{folder.model_file}: the graph can't be run{where}: {error.message}: {cause}{hint}"
         raise ModelLoadFailure(msg) from error
     found = [part for row in rows for part in (row.dense, row.multi, row.scores) if part is not None]
     if not all(np.isfinite(part).all() for part in found):
