@@ -28,6 +28,7 @@ from nearfield_server.core.pipeline import Pipeline
 from nearfield_server.core.repository import Repository
 from nearfield_server.core.reranker import Reranker
 from nearfield_server.core.serving import Opener, ServingSettings
+from nearfield_server.core.upkeep import Upkeep, UpkeepSettings
 from nearfield_server.encoder.builtin import builtin_folder
 from nearfield_server.encoder.loader import LoadedEncoder, load, load_options
 from nearfield_server.errors import ModelLoadFailure
@@ -94,19 +95,9 @@ class Server:
         cores = effective_cpu_count()
         self.metrics = Metrics(RPCS, version=nearfield_server.__version__, effective_threads=cores)
         self._threads = ThreadPoolExecutor(config.tokenizer_threads or cores, thread_name_prefix="nearfield-tokenize")
-        serving = _serving(config, config.batching.workers or cores)
-        aliases = Aliases(config.data_dir / "aliases.json", config.aliases)
-        self.registry = ModelRegistry(serving.limits, self.metrics, aliases, default=config.default_model)
-        reading = partial(load, device=config.device, precision=config.precision, options=load_options(config))
         cache_bytes = config.cache.max_bytes
         cache = EmbeddingCache(cache_bytes, self.metrics.cache) if cache_bytes else None
-        self._lifecycle = Lifecycle(
-            self.registry,
-            Repository(config.repository_path),
-            Opener(load_model or reading, serving, self._threads),
-            _lifecycle(config),
-            cache,
-        )
+        self._build_models(_serving(config, config.batching.workers or cores), load_model, cache)
         limits = config.limits
         self._interceptor = CallInterceptor(
             self.metrics, max_calls=limits.max_concurrent_calls, max_streams=limits.max_concurrent_streams
@@ -132,6 +123,25 @@ class Server:
         self.http = ""
         """Address of HTTP, known after `start`; empty: none."""
 
+    def _build_models(
+        self,
+        serving: ServingSettings,
+        load_model: Callable[[str, Path], LoadedEncoder] | None,
+        cache: EmbeddingCache | None,
+    ) -> None:
+        """Make the registry, and what changes it."""
+        config = self._config
+        reading = partial(load, device=config.device, precision=config.precision, options=load_options(config))
+        opener = Opener(load_model or reading, serving, self._threads)
+        repository = Repository(config.repository_path)
+        aliases = Aliases(config.data_dir / "aliases.json", config.aliases)
+        self.registry = ModelRegistry(serving.limits, self.metrics, aliases, default=config.default_model)
+        self._lifecycle = Lifecycle(self.registry, repository, opener, _lifecycle(config), cache)
+        seconds = UpkeepSettings(
+            poll_seconds=config.repository.poll_seconds, idle_unload_seconds=config.repository.idle_unload_seconds
+        )
+        self._upkeep = Upkeep(self.registry, self._lifecycle, repository, seconds, self._threads)
+
     async def start(self) -> None:
         """Listen, then load all models at once. Health is SERVING when this returns.
 
@@ -147,6 +157,7 @@ class Server:
         logger.info("listening", extra={"grpc": self.target, "http": self.http or "off"})
         folders = {name: _folder(path) for name, path in self._config.models.items()}
         await self._lifecycle.start(folders)
+        self._upkeep.start()
         default = self.registry.status("")
         if default.state is ModelState.FAILED:
             raise ModelLoadFailure(default.message)
@@ -166,6 +177,7 @@ class Server:
         finished = not self._interceptor.active
         # Health watchers and idle connections are all that is left: they are told to go.
         await self._grpc.stop(grace_seconds=0.2 if finished else 0.0)
+        self._upkeep.stop()
         await self._lifecycle.close()
         if self._http is not None:
             await self._http.stop()
@@ -217,8 +229,6 @@ def _lifecycle(config: Config) -> LifecycleSettings:
     repository = config.repository
     return LifecycleSettings(
         load_latest=repository.startup == "latest",
-        poll_seconds=repository.poll_seconds,
-        idle_unload_seconds=repository.idle_unload_seconds,
         unload_first=repository.unload_first,
         grace_seconds=repository.grace_seconds,
     )

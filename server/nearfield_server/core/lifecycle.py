@@ -3,7 +3,6 @@
     load      read and warm the new version beside the old one, promote it, let the old one's calls end, close it
     unload    stop giving calls to it, let those in progress end, close it
     sleep     unload what nobody called for a while; the next call wakes it
-    follow    do what the repository's folder says: new versions are loaded, removed ones unloaded
 
 What concerns one name happens one after the other. A model that can't be loaded is listed as FAILED and touches nothing
 else. Used on the event loop; the work is done on `threads`.
@@ -36,14 +35,13 @@ logger = logging.getLogger("nearfield.models")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LifecycleSettings:
-    """Seconds; 0 switches a feature off."""
+    """How models come and go."""
 
     load_latest: bool
     """Load every name's latest version at start."""
-    poll_seconds: float
-    idle_unload_seconds: float
     unload_first: bool
     grace_seconds: float
+    """What calls in progress get when their model goes."""
 
 
 class Lifecycle:
@@ -65,7 +63,6 @@ class Lifecycle:
         self._cache = cache
         self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._seen: dict[Key, object] = {}
         registry.wake = self._wake
 
     async def start(self, configured: Mapping[str, Path]) -> None:
@@ -85,16 +82,11 @@ class Lifecycle:
             if name in configured:
                 logger.warning("the repository's model is not served: the settings name one so", extra={"model": name})
                 continue
-            self._seen[Key(name, version)] = self._repository.signature(name, version)
             state = ModelState.LOADING if self._settings.load_latest else ModelState.UNLOADED
             served = self._registry.add(Key(name, version), folder_of, state)
             if self._settings.load_latest:
                 starts.append(self._open(served))
         await asyncio.gather(*starts)
-        if self._settings.poll_seconds:
-            self._spawn(self._follow())
-        if self._settings.idle_unload_seconds:
-            self._spawn(self._sweep())
 
     async def load(
         self, name: str, version: str, *, keep_previous: bool = False, unload_first: bool | None = None
@@ -139,6 +131,13 @@ class Lifecycle:
         await asyncio.get_running_loop().run_in_executor(self._opener.threads, registry.aliases.put, alias, target)
         registry.changes.notify()
 
+    async def sleep(self, served: Served, used_before: float) -> None:
+        """Unload a version that was last used before that instant, until a call wakes it."""
+        async with self._lock(served.key.name):
+            ready = served.ready
+            if ready is not None and not ready.leases and ready.used_at < used_before:
+                await self._retire(served, ModelState.IDLE)
+
     async def close(self) -> None:
         """Stop all models and give the memory back. Calls have been drained before."""
         for task in self._tasks:
@@ -166,7 +165,6 @@ class Lifecycle:
             if old is not None and unload_first:
                 await self._retire(old, ModelState.UNLOADED)
             new = self._registry.add(key, folder, ModelState.LOADING)
-            self._seen[key] = self._repository.signature(name, key.version)
             if not await self._open(new):
                 if old is not None and unload_first:
                     await self._open(old)
@@ -331,63 +329,6 @@ class Lifecycle:
         async with self._lock(served.key.name):
             if served.ready is None:
                 await self._open(served)
-
-    async def _sweep(self) -> None:
-        """Unload models that nobody called for a while."""
-        idle = self._settings.idle_unload_seconds
-        while True:
-            await asyncio.sleep(min(idle / 4, 10.0))
-            for one in self._registry.all():
-                ready = one.ready
-                if ready is None or ready.leases or time.monotonic() - ready.used_at < idle:
-                    continue
-                async with self._lock(one.key.name):
-                    if one.ready is ready and not ready.leases:
-                        await self._retire(one, ModelState.IDLE)
-
-    async def _follow(self) -> None:
-        """Load new versions and unload removed ones. A version is looked at when its files stand still."""
-        before: dict[Key, object] = {}
-        while True:
-            await asyncio.sleep(self._settings.poll_seconds)
-            try:
-                before = await self._follow_once(before)
-            except NearfieldError as error:
-                logger.warning("following the repository", extra={"reason": error.message})
-
-    async def _follow_once(self, before: Mapping[Key, object]) -> dict[Key, object]:
-        found = await asyncio.get_running_loop().run_in_executor(self._opener.threads, self._scan)
-        names = {key.name for key in found}
-        for key, signature in found.items():
-            present = self._registry.present(key.name)
-            if present is not None and not present.key.version:
-                continue  # the settings name that one
-            if before.get(key) == signature and self._seen.get(key) != signature:
-                self._seen[key] = signature
-                await self._follow_new(key)
-        default = self._registry.served("")
-        for one in self._registry.all():
-            if one is default or not one.key.version or one.key.name in names:
-                continue
-            if one.ready is not None:
-                await self._unload(one.key.name, one.key.version)
-            self._registry.remove(one)
-        return found
-
-    async def _follow_new(self, key: Key) -> None:
-        known = self._registry.known(key)
-        if known is not None and known.ready is not None:
-            logger.warning("files of a loaded model changed: load it as a new version", extra={"model": str(key)})
-            return
-        await self._swap(key.name, key.version, keep=False, unload_first=self._settings.unload_first)
-
-    def _scan(self) -> dict[Key, object]:
-        """Give the latest version of each name, and what its files are like."""
-        found: dict[Key, object] = {}
-        for name in self._repository.names():
-            if version := self._repository.latest(name):
-                found[Key(name, version)] = self._repository.signature(name, version)
-        return found
 
     def _lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())
