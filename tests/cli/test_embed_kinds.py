@@ -70,6 +70,38 @@ def test_sparse(run, texts, tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_sparse_with_terms(run, fake, texts, tmp_path, suffix):
+    fake.bad_texts["hello world"] = "no good"
+    out = tmp_path / f"out.{suffix}"
+    arguments = (texts, "--out", out, "--sparse", "--terms", "--truncate", "start", "--on-error", "skip")
+    code, _, err = run(*arguments)
+    assert (code, "1 skipped" in err) == (3, True), err
+    rows = read(out)
+    assert rows[0] == {"row": 0, "indices": [97, 98], "values": [2.0, 1.0], "terms": ["a", "b"]}
+    assert [(one["row"], one["terms"]) for one in rows[1:]] == [(1, []), (3, ["z"]), (4, ["ü"])]
+    assert fake.requests[-1].truncate == 2
+    assert json.loads(run(texts, "--out", "-", "--sparse", "--terms", "--limit", "1")[1])["terms"] == ["a", "b"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_an_unfinished_run_with_terms_is_gone_on_with(run, fake, tmp_path, suffix):
+    fake.model.vocab_size = 200  # so that eight texts with all their terms fit a reply
+    path, out = tmp_path / "texts.txt", tmp_path / f"out.{suffix}"
+    path.write_text("".join(f"{chr(97 + index % 26)}{index}\n" for index in range(60)), "utf-8")
+    for _ in range(3):
+        fake.fail("EmbedSparse", None, fake_server.make_status(grpc.StatusCode.NOT_FOUND, "gone"))
+        assert run(path, "--out", out, "--sparse", "--terms", "--batch-size", "8")[0] == 1
+    assert (tmp_path / f"out.{suffix}.partial.terms.json").exists()
+    code, _, err = run(path, "--out", out, "--sparse", "--terms")
+    assert (code, "24 rows from before" in err) == (0, True), err
+    assert [sorted(one["terms"]) for one in read(out)] == [
+        sorted({chr(97 + index % 26), *str(index)}) for index in range(60)
+    ]
+    assert not list(tmp_path.glob("*partial*"))
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
 def test_a_vector_per_token(run, texts, tmp_path, suffix):
     out = tmp_path / f"out.{suffix}"
     code, _, err = run(texts, "--out", out, "--multi")
@@ -213,6 +245,7 @@ def with_a_gap(self, *, skip=0, fields=()):
         (["{texts}", "--out", "o.jsonl", "--sparse", "--encoding", "base64"], "leave it out with --sparse"),
         (["{texts}", "--out", "o.jsonl", "--multi", "--output-dtype", "int8"], "--output-dtype is for dense vectors"),
         (["{texts}", "--out", "o.jsonl", "--sparse", "--dimensions", "2"], "--dimensions is for dense vectors"),
+        (["{texts}", "--out", "o.jsonl", "--multi", "--terms"], "--terms goes with --sparse"),
         (["{texts}", "--out", "o.jsonl", "--overlap", "2"], "--overlap goes with --chunk"),
         (["{texts}", "--out", "o.jsonl", "--chunk", "9", "--multi"], "leave it out with --sparse, --multi"),
         (["--images", "--out", "o.jsonl"], "images can't come from stdin"),

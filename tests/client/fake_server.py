@@ -232,6 +232,8 @@ class FakeServer(embed_pb2_grpc.EmbedServiceServicer, model_pb2_grpc.ModelServic
 
     def EmbedSparse(self, request, context):
         self._begin("EmbedSparse", request, context)
+        for index, one in enumerate(request.inputs):
+            self._refuse_bad(f"inputs[{index}].text", one.text, index, context)
         texts = [one.text for one in request.inputs]
         weights = sparse_matrix(texts, request.max_terms)
         ids = np.frombuffer(weights.indices, "<u4")

@@ -70,6 +70,9 @@ def embed(
     sparse: Annotated[
         bool, typer.Option("--sparse", help="A weight per vocabulary id, such as SPLADE's.", rich_help_panel=_VECTORS)
     ] = False,
+    terms: Annotated[
+        bool, typer.Option("--terms", help="With --sparse: the terms as text too.", rich_help_panel=_VECTORS)
+    ] = False,
     multi: Annotated[
         bool, typer.Option("--multi", help="A vector per token, such as ColBERT's.", rich_help_panel=_VECTORS)
     ] = False,
@@ -170,6 +173,7 @@ def embed(
             encoding=encoding.value,
             images=images,
             sparse=sparse,
+            terms=terms,
             multi=multi,
             division=None if chunk is None else Division(chunk, overlap, chunk_pooling.value),
             overlap=overlap,

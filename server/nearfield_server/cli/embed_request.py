@@ -48,6 +48,7 @@ class Request:
     local: bool = False
     images: bool = False
     sparse: bool = False
+    terms: bool = False
     multi: bool = False
     division: Division | None = None
     overlap: int = 0
@@ -93,6 +94,8 @@ class Request:
         facts: dict[str, Any] = dict(self.options)
         if self.kind != "dense":
             facts["output"] = self.kind
+        if self.terms:
+            facts["terms"] = True
         if self.division is not None:
             facts |= {f"chunk_{name}": value for name, value in self.division._asdict().items()}
         return facts
@@ -120,6 +123,8 @@ def _check_combination(request: Request) -> None:
         raise CliError("one file of texts at a time; --images takes several files and folders")
     if request.sparse and request.multi:
         raise CliError("--sparse and --multi: one of them at a time, each into an output of its own")
+    if request.terms and not request.sparse:
+        raise CliError("--terms goes with --sparse")
     if request.overlap and request.division is None:
         raise CliError("--overlap goes with --chunk TOKENS")
     if request.division is not None and (request.sparse or request.multi or request.images):

@@ -20,6 +20,7 @@ from nearfield_server.cli.files.ragged import reserved_names
 from nearfield_server.cli.files.rows import InputError, Source
 from nearfield_server.cli.files.sources import open_source
 from nearfield_server.cli.files.stdout import StdoutSink
+from nearfield_server.cli.files.terms import TermsEmbedder, Vocabulary
 from nearfield_server.cli.files.text import require_columns
 from nearfield_server.cli.files.writers import Column, Output, output_format, publish
 from nearfield_server.cli.progress import Progress, counted, duration
@@ -52,17 +53,28 @@ def embed_file(request: Request) -> None:
         }
         if request.is_stdin and sys.stdin is not None and sys.stdin.isatty():
             _say("reading texts from the terminal, one a line; Ctrl-D ends them")
-        output = Output(columns=columns, encoding=request.encoding, kind=request.kind, note=about)
+        vocabulary = _vocabulary(request)
+        output = Output(
+            columns=columns, encoding=request.encoding, kind=request.kind, note=about, vocabulary=vocabulary
+        )
+        client = connection.client
+        embedder: Embedder = client if vocabulary is None else TermsEmbedder(client, vocabulary)
         if request.out is None:
-            _to_stdout(request, source, output, connection.client, options)
+            _to_stdout(request, source, output, embedder, options)
         else:
-            _to_file(request, source, output, connection.client, options)
+            _to_file(request, source, output, embedder, options)
 
 
 def _source(request: Request) -> Source:
     if request.images:
         return ImageSource(image_files(request.files))
     return open_source(request.file, request.text_field, request.format)
+
+
+def _vocabulary(request: Request) -> Vocabulary | None:
+    if not request.terms:
+        return None
+    return Vocabulary(Paths(request.out).spooled_terms if request.out is not None else None)
 
 
 def _identity(request: Request) -> Identity | None:
@@ -121,7 +133,8 @@ def _to_file(request: Request, source: Source, output: Output, embedder: Embedde
     assert request.out is not None  # noqa: S101  the caller looked
     identity = _identity(request)
     ragged = request.kind != "dense"
-    partial = Partial(Paths(request.out), identity, _journalled(request, output), ragged=ragged)
+    vocabulary = output.vocabulary if isinstance(output.vocabulary, Vocabulary) else None
+    partial = Partial(Paths(request.out), identity, _journalled(request, output), ragged=ragged, vocabulary=vocabulary)
     done = partial.open(resume=request.resume, overwrite=request.overwrite)
     if done:
         _say(f"going on after {counted(done)} of an unfinished run")

@@ -29,7 +29,7 @@ from nearfield_server.cli.files.rows import Row, Source
 if TYPE_CHECKING:
     from nearfield import NearfieldError, StreamOptions, StreamResult
 
-__all__ = ["BadRow", "Embedder", "Job", "Sink", "run"]
+__all__ = ["BadRow", "Embedder", "Job", "Sink", "is_fault_of_a_row", "run"]
 
 _FAULTS_OF_A_ROW = frozenset({"INVALID_ARGUMENT", "OUT_OF_RANGE", "INTERNAL", "RESOURCE_EXHAUSTED"})
 
@@ -191,13 +191,18 @@ def _settle(job: Job, row: Row, result: StreamResult) -> None:
         vectors, marks = _vectors_of(result)
         job.sink.add(row, vectors, tokens=result.token_count, truncated=result.truncated, marks=marks)
         return
-    if error.code.name not in _FAULTS_OF_A_ROW or error.retry_delay is not None:
+    if not is_fault_of_a_row(error):
         raise error
     reason = _reason(error)
     if not job.skip_bad_rows:
         place = f" ({row.place})" if row.place else ""
         raise BadRow(f"{job.source.name}: row {row.number}{place}: {error.code.name}: {reason}")
     job.sink.skip(row, error.code.name, reason)
+
+
+def is_fault_of_a_row(error: NearfieldError) -> bool:
+    """Tell whether an error blames what was sent, and not the server's state."""
+    return error.code.name in _FAULTS_OF_A_ROW and error.retry_delay is None
 
 
 def _vectors_of(result: StreamResult) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:

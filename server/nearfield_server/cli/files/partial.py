@@ -24,6 +24,7 @@ from nearfield_server.cli.files.journal import Counts, Identity, Journal
 from nearfield_server.cli.files.ragged import Marks
 from nearfield_server.cli.files.rows import Row
 from nearfield_server.cli.files.spool import Spool
+from nearfield_server.cli.files.terms import Vocabulary
 
 __all__ = ["Partial", "Paths"]
 
@@ -58,6 +59,11 @@ class Paths:
         return self._beside(".partial.marks")
 
     @property
+    def spooled_terms(self) -> Path:
+        """Of sparse vectors with terms: the spelling of each vocabulary id."""
+        return self._beside(".partial.terms.json")
+
+    @property
     def spooled_errors(self) -> Path:
         """Rows skipped so far."""
         return self._beside(".partial.errors.jsonl")
@@ -79,7 +85,8 @@ class Paths:
 
     def drop_partial(self) -> None:
         """Remove what an unfinished run left."""
-        others = (self.spooled_counts, self.spooled_marks, self.spooled_errors, self.converted)
+        several = (self.spooled_counts, self.spooled_marks, self.spooled_terms)
+        others = (*several, self.spooled_errors, self.converted)
         for path in (self.journal, self.spool, *others):
             path.unlink(missing_ok=True)
 
@@ -88,11 +95,18 @@ class Partial:
     """Where rows go until the output is whole."""
 
     def __init__(
-        self, paths: Paths, identity: Identity | None, options: Mapping[str, Any], *, ragged: bool = False
+        self,
+        paths: Paths,
+        identity: Identity | None,
+        options: Mapping[str, Any],
+        *,
+        ragged: bool = False,
+        vocabulary: Vocabulary | None = None,
     ) -> None:
         """Prepare; `open` begins.
 
-        `identity` is `None` for an input that can't be read again; `ragged` says that a row has several vectors.
+        `identity` is `None` for an input that can't be read again; `ragged` says that a row has several vectors, and
+        `vocabulary` has the terms of them.
         """
         self.paths = paths
         self.counts = Counts()
@@ -101,6 +115,7 @@ class Partial:
         self._identity = identity
         self._options = options
         self._ragged = ragged
+        self._vocabulary = vocabulary
         self._marks: Marks | None = None
 
     @property
@@ -150,6 +165,8 @@ class Partial:
     def _found(self, *, overwrite: bool) -> Journal | None:
         found = Journal.read(self.paths.journal)
         if found is None or _size(self.paths.spooled_errors) < found.counts.error_bytes:
+            return None
+        if self._vocabulary is not None and found.options == self._options and not self._vocabulary.read():
             return None
         difference = self._difference(found)
         if not difference:
@@ -212,6 +229,8 @@ class Partial:
         self._spool.flush()
         if self._marks is not None:
             self._marks.flush()
+        if self._vocabulary is not None:
+            self._vocabulary.save()
         self._errors.flush()
         os.fsync(self._errors.fileno())
         self.journal(counts).save(self.paths.journal)

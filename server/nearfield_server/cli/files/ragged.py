@@ -9,7 +9,8 @@ The vectors themselves are in the spool, as those of plain rows are; counts and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple, TypeAlias
 
@@ -29,7 +30,7 @@ _GROUP_ROWS = 256
 _COUNT = "<i4"
 _NAMES: dict[Kind, tuple[str, ...]] = {
     "dense": ("row", "embedding"),
-    "sparse": ("row", "indices", "values"),
+    "sparse": ("row", "indices", "values", "terms"),
     "multi": ("row", "token_ids", "embeddings"),
     "chunks": ("row", "chunk", "start", "end", "token_count", "embedding"),
 }
@@ -114,10 +115,12 @@ def _block(file: IO[bytes], rows: int, dtype: str, width: int) -> npt.NDArray[An
     return np.fromfile(file, dtype, rows * width).reshape(rows, width)
 
 
-def member_lines(kind: Kind, encoding: str, formatted: Formatted) -> Callable[[Vectors, Vectors | None], Iterator[str]]:
+def member_lines(
+    kind: Kind, encoding: str, formatted: Formatted, vocabulary: Mapping[int, str] | None = None
+) -> Callable[[Vectors, Vectors | None], Iterator[str]]:
     """Give the function that writes a row, its vectors and marks, as JSON members, one string per line of the output.
 
-    `formatted` writes the member `"embedding"` of one vector in `encoding`.
+    `formatted` writes the member `"embedding"` of one vector in `encoding`; `vocabulary` has the terms of sparse ones.
     """
 
     def lines(vectors: Vectors, marks: Vectors | None) -> Iterator[str]:
@@ -128,7 +131,10 @@ def member_lines(kind: Kind, encoding: str, formatted: Formatted) -> Callable[[V
                 yield f'"chunk": {number}, "start": {start}, "end": {end}, "token_count": {tokens}, {formatted(vector)}'
         elif kind == "sparse":
             weights = ", ".join("%.9g" % value for value in vectors[:, 0].tolist())  # noqa: UP031 - as `formatter` does
-            yield f'"indices": {marks[:, 0].tolist()}, "values": [{weights}]'
+            ids = marks[:, 0].tolist()
+            terms = [vocabulary[number] for number in ids] if vocabulary is not None else None
+            written = f', "terms": {json.dumps(terms, ensure_ascii=False)}' if terms is not None else ""
+            yield f'"indices": {ids}, "values": [{weights}]{written}'
         elif encoding == "base64":
             whole = formatted(vectors.reshape(-1)).replace("embedding", "embeddings", 1)
             yield f'"token_ids": {marks[:, 0].tolist()}, {whole}, "shape": {list(vectors.shape)}'

@@ -2,7 +2,7 @@
 
 Columns after `row` (int64, from 0) and those carried over:
 
-    sparse   indices list<int32>, values list<float>
+    sparse   indices list<int32>, values list<float>, and where they were asked for terms list<string>
     multi    token_ids list<int32>, embeddings list<fixed_size_list>
     chunks   a line per chunk: chunk, start, end, token_count int32, embedding fixed_size_list
 """
@@ -52,7 +52,8 @@ def write_ragged_parquet(
 def _types(journal: Journal, output: Output) -> dict[str, pa.DataType]:
     vector = pa.list_(pa.field("item", ELEMENTS[journal.dtype or "<f4"], nullable=False), journal.width)
     if output.kind == "sparse":
-        return {"indices": pa.list_(_item(pa.int32())), "values": pa.list_(_item(pa.float32()))}
+        terms = {} if output.vocabulary is None else {"terms": pa.list_(_item(pa.string()))}
+        return {"indices": pa.list_(_item(pa.int32())), "values": pa.list_(_item(pa.float32())), **terms}
     if output.kind == "multi":
         return {"token_ids": pa.list_(_item(pa.int32())), "embeddings": pa.list_(_item(vector))}
     return {"chunk": pa.int32(), **dict.fromkeys(_MARKS, pa.int32()), "embedding": vector}
@@ -74,7 +75,11 @@ def _arrays(group: Group, schema: pa.Schema, output: Output) -> list[pa.Array]:
     if output.kind == "multi":
         flat = pa.FixedSizeListArray.from_arrays(flat, type=schema.field(values).type.value_type)
     marks = pa.array(group.marks[:, 0], pa.int32())
+    columns = {ids: marks, values: flat}
+    if output.kind == "sparse" and output.vocabulary is not None:
+        vocabulary = output.vocabulary
+        columns["terms"] = pa.array([vocabulary[number] for number in group.marks[:, 0].tolist()], pa.string())
     return [
-        pa.ListArray.from_arrays(pa.array(offsets), marks, type=schema.field(ids).type),
-        pa.ListArray.from_arrays(pa.array(offsets), flat, type=schema.field(values).type),
+        pa.ListArray.from_arrays(pa.array(offsets), column, type=schema.field(name).type)
+        for name, column in columns.items()
     ]

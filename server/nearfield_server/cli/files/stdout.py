@@ -41,7 +41,10 @@ class StdoutSink:
         """Write the row; a line per chunk where it is divided."""
         stored = vector.astype(vector.dtype.newbyteorder("<"), copy=False)
         lines = member_lines(
-            self._output.kind, self._output.encoding, formatter(stored.dtype.str, self._output.encoding)
+            self._output.kind,
+            self._output.encoding,
+            formatter(stored.dtype.str, self._output.encoding),
+            self._output.vocabulary,
         )
         for members in lines(stored, marks):
             self._line(row, members)

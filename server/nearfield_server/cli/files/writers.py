@@ -56,12 +56,16 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """What to write. `note` is stored in the output where its format has a place for it."""
+    """What to write.
+
+    `note` is stored in the output where its format has a place for it; `vocabulary` has the terms of sparse vectors.
+    """
 
     columns: tuple[Column, ...] = ()
     encoding: str = "floats"
     kind: Kind = "dense"
     note: Mapping[str, Any] | None = None
+    vocabulary: Mapping[int, str] | None = None
 
 
 class Chunk(NamedTuple):
@@ -200,7 +204,7 @@ def _convert(kind: str, path: Path, run: tuple[Paths, Journal, Output, Source]) 
 
             write_ragged_parquet(path, groups(*run), journal, output, source)
         return
-    lines = member_lines(output.kind, output.encoding, formatter(journal.dtype, output.encoding))
+    lines = member_lines(output.kind, output.encoding, formatter(journal.dtype, output.encoding), output.vocabulary)
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for number, fields, vectors, marks in _rows(run):
             for members in lines(vectors, marks):
