@@ -155,7 +155,9 @@ def _defaults(kind: str, number: int, machine: Machine) -> dict[str, str]:
     if kind == "tensorrt":
         return {"device_id": str(number)}
     if kind == "openvino":
-        chosen = {"device_type": "CPU", "num_streams": "1", "num_of_threads": str(machine.cores)}
+        # A stream, hence a thread, for each worker: with one stream two workers got 0.4 times the speed on busy cores.
+        cores = str(machine.cores)
+        chosen = {"device_type": "CPU", "num_streams": cores, "num_of_threads": cores}
         if _BF16 in machine.cpu_flags:
             chosen["load_config"] = json.dumps({"CPU": {"INFERENCE_PRECISION_HINT": "bf16"}})
         return chosen
