@@ -95,6 +95,7 @@ class Server:
         cores = effective_cpu_count()
         self.metrics = Metrics(RPCS, version=nearfield_server.__version__, effective_threads=cores)
         self._threads = ThreadPoolExecutor(config.tokenizer_threads or cores, thread_name_prefix="nearfield-tokenize")
+        self._image_threads = ThreadPoolExecutor(max(1, cores // 2), thread_name_prefix="nearfield-image")
         cache_bytes = config.cache.max_bytes
         cache = EmbeddingCache(cache_bytes, self.metrics.cache) if cache_bytes else None
         self._build_models(_serving(config, config.batching.workers or cores), load_model, cache)
@@ -103,7 +104,7 @@ class Server:
             self.metrics, max_calls=limits.max_concurrent_calls, max_streams=limits.max_concurrent_streams
         )
         self._health = HealthServicer(self.registry, SERVICES)
-        pipeline = Pipeline(self._threads, cache)
+        pipeline = Pipeline(self._threads, cache, self._image_threads)
         use_cases = UseCases(
             Embedder(self.registry, pipeline), Reranker(self.registry, pipeline), Classifier(self.registry, pipeline)
         )
@@ -183,7 +184,8 @@ class Server:
             await self._http.stop()
         if self._lag is not None:
             self._lag.cancel()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._image_threads):
+            threads.shutdown(wait=False, cancel_futures=True)
         if self.target.startswith("unix:"):
             with contextlib.suppress(FileNotFoundError):
                 Path(self.target.removeprefix("unix:")).unlink()  # noqa: ASYNC240 - one system call at the end

@@ -4,6 +4,7 @@ import io
 import json
 import struct
 import threading
+import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -197,6 +198,45 @@ def test_a_stream_answers_each_message(stub):
         "error",
     ]
     assert "inputs[0].image" in replies["2"].error.message
+
+
+FULL_SIZE = saved(Image.new("RGB", (5000, 5000), (3, 4, 5)), "PNG")
+
+
+@pytest.mark.slow
+def test_images_of_a_call_together_are_bounded_before_any_is_decoded(stub):
+    started = time.perf_counter()
+    with pytest.raises(grpc.RpcError) as caught:
+        embed(stub, *[FULL_SIZE] * 9)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "225000000 pixels together, over 200000000" in caught.value.details()
+    assert time.perf_counter() - started < 1
+
+
+@pytest.mark.slow
+def test_texts_never_wait_for_images(stub):
+    """A call of 200 million pixels takes seconds: texts have threads of their own."""
+    with ThreadPoolExecutor(2) as callers:
+        calls = [callers.submit(embed, stub, *[FULL_SIZE] * 3) for _ in range(2)]
+        answered = 0
+        while not any(call.done() for call in calls) and answered < 20:
+            embed(stub, "red", model="texts")
+            answered += 1
+        assert answered == 20
+        for call in calls:
+            assert call.result().embeddings.rows == 3
+
+
+@pytest.mark.slow
+def test_decoding_ends_with_the_deadline(stub):
+    inputs = [types_pb2.Input(image=FULL_SIZE)] * 8
+    for _ in range(2):
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.embed.Embed(embed_pb2.EmbedRequest(model="towers", inputs=inputs), timeout=0.3)
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    started = time.perf_counter()
+    embed(stub, GOOD["PNG"])
+    assert time.perf_counter() - started < 10  # and not for the sixteen
 
 
 @pytest.mark.slow

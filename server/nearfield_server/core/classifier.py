@@ -168,7 +168,14 @@ class Classifier:
         return _Scored(np.asarray(scores, np.float32), tokens, ran)
 
     async def _run(self, model: ReadyModel, call: ClassifyCall, count: int, prepare: Callable[[], list[Tokens]]) -> Ran:
-        work = Work(prepare=prepare, count=count, priority=call.priority, deadline=call.deadline, tenant=call.tenant)
+        work = Work(
+            prepare=prepare,
+            count=count,
+            priority=call.priority,
+            deadline=call.deadline,
+            tenant=call.tenant,
+            images=any(isinstance(one, bytes) for one in call.inputs),
+        )
         return await self._pipeline.run(model, work)
 
 

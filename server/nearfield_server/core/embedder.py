@@ -76,6 +76,7 @@ class Embedder:
                 priority=call.options.priority,
                 deadline=call.deadline,
                 tenant=call.tenant,
+                images=any(isinstance(one, bytes) for one in call.inputs),
             )
             ran = await self._pipeline.run(model, work)
             result = await self._finish(model, call, plan, ran)

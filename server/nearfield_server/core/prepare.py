@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,10 +11,10 @@ import numpy as np
 
 from nearfield_server.core.plan import Plan, check_reply
 from nearfield_server.encoder.chunking import ChunkLimits, divide
-from nearfield_server.encoder.images import ImageLimits
+from nearfield_server.encoder.images import ImageLimits, pixels_of
 from nearfield_server.encoder.loader import LoadedEncoder
 from nearfield_server.encoder.tokenizer import TextOptions
-from nearfield_server.errors import InvalidInput
+from nearfield_server.errors import DeadlineExceeded, InvalidInput
 from nearfield_server.types import (
     Chunking,
     ChunkPooling,
@@ -26,7 +27,10 @@ from nearfield_server.types import (
     Truncate,
 )
 
-__all__ = ["prepare_any", "prepare_inputs"]
+__all__ = ["IMAGES_OF_FULL_SIZE", "prepare_any", "prepare_inputs"]
+
+IMAGES_OF_FULL_SIZE = 8
+"""All images of a call together have at most this many times `limits.max_image_pixels`."""
 
 # What a reply says of a chunk, at most: four numbers.
 _CHUNK_BYTES = 28
@@ -50,7 +54,7 @@ def prepare_inputs(loaded: LoadedEncoder, call: EmbedCall, plan: Plan, limits: L
         rows = len(tokens) if call.options.chunking.pooling is ChunkPooling.NONE else len(call.inputs)
         check_reply(rows, plan.dimensions, call.options.dtype, limits, more=_CHUNK_BYTES * len(tokens))
         return tokens
-    return prepare_any(loaded, call.inputs, options, limits)
+    return prepare_any(loaded, call.inputs, options, limits, call.deadline)
 
 
 def prepare_chunks(
@@ -105,13 +109,22 @@ def _chunk_limits(loaded: LoadedEncoder, chunking: Chunking, options: TextOption
     return ChunkLimits(max_tokens=size, room=room, overlap=min(overlap, room // 2))
 
 
-def prepare_any(loaded: LoadedEncoder, inputs: Sequence[Input], options: TextOptions, limits: Limits) -> list[Tokens]:
-    """Give the tokens of texts and ids, and the pixels of images. Raises as `prepare_inputs`."""
+def prepare_any(
+    loaded: LoadedEncoder,
+    inputs: Sequence[Input],
+    options: TextOptions,
+    limits: Limits,
+    deadline: float | None = None,
+) -> list[Tokens]:
+    """Give the tokens of texts and ids, and the pixels of images. Raises as `prepare_inputs`, and at the deadline."""
+    _check_pixels(inputs, limits)
     texts: list[str | IdArray] = []
     places: list[int] = []
     done: dict[int, Tokens] = {}
     for index, one in enumerate(inputs):
         if isinstance(one, bytes):
+            if deadline is not None and time.monotonic() > deadline:
+                raise DeadlineExceeded("the deadline passed before all images were decoded")
             done[index] = _image(loaded, one, f"inputs[{index}].image", limits)
         else:
             texts.append(one)
@@ -122,6 +135,15 @@ def prepare_any(loaded: LoadedEncoder, inputs: Sequence[Input], options: TextOpt
         raise error.moved(lambda index: f"inputs[{places[index]}]") from None
     done.update(zip(places, encoded, strict=True))
     return [done[index] for index in range(len(inputs))]
+
+
+def _check_pixels(inputs: Sequence[Input], limits: Limits) -> None:
+    """Refuse a call that would keep a thread busy for minutes, before anything is decoded."""
+    each = limits.max_image_pixels
+    most = IMAGES_OF_FULL_SIZE * each
+    # One over the limit is refused by its own name.
+    if (total := sum(min(each, pixels_of(one)) for one in inputs if isinstance(one, bytes))) > most:
+        raise InvalidInput("inputs", f"the images have {total} pixels together, over {most}: send fewer a call")
 
 
 def _image(loaded: LoadedEncoder, data: bytes, field: str, limits: Limits) -> Tokens:

@@ -31,7 +31,7 @@ from nearfield_server.encoder.image_webp import is_webp, read_webp
 from nearfield_server.errors import InvalidInput
 from nearfield_server.types import Pixels
 
-__all__ = ["ImageLimits", "ImageProcessor"]
+__all__ = ["ImageLimits", "ImageProcessor", "pixels_of"]
 
 # The files' own classes, not `Image.open`: that one tries formats, writes warnings, and reads further images.
 _DECODERS: Mapping[str, Callable[[BytesIO], ImageFile]] = {
@@ -122,6 +122,15 @@ class ImageProcessor:
         for channel in range(3):
             np.take(self._table[channel], pixels[..., channel], out=result[channel], mode="clip")
         return result
+
+
+def pixels_of(data: bytes) -> int:
+    """Give how many pixels the file states, without decoding it; 0: it can't be taken, as processing it will tell."""
+    try:
+        still = _read(data)
+    except BadImage:
+        return 0
+    return still.width * still.height
 
 
 def _table(recipe: ImageRecipe) -> Pixels:
