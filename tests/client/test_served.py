@@ -89,10 +89,11 @@ def test_classify_in_parts_is_classify_at_once(clients):
 
 
 def test_similarity_in_blocks_is_the_product_of_the_vectors(clients):
-    vectors = clients[1].embed(TEXTS)
+    texts = TEXTS[:16]
+    vectors = clients[1].embed(texts)
     for client in clients:
-        np.testing.assert_allclose(client.similarity(TEXTS), vectors @ vectors.T, atol=2e-5)
-        np.testing.assert_allclose(client.similarity(TEXTS, TEXTS[:9]), vectors @ vectors[:9].T, atol=2e-5)
+        np.testing.assert_allclose(client.similarity(texts), vectors @ vectors.T, atol=2e-5)
+        np.testing.assert_allclose(client.similarity(texts, texts[:4]), vectors @ vectors[:4].T, atol=2e-5)
 
 
 @pytest.mark.parametrize("pooling", ["none", "mean"])
