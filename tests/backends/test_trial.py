@@ -1,6 +1,7 @@
 """Graphs that hang, crash or are refused: in a process that can be killed."""
 
 import sys
+import threading
 import time
 
 import numpy as np
@@ -70,6 +71,16 @@ def test_a_refusal_is_that_of_the_process(tmp_path):
         try_load(file, optimize=True, seconds=60)
 
 
+@pytest.mark.slow
+def test_a_server_that_stops_waits_for_no_trial(tmp_path):
+    stopping = threading.Event()
+    stopping.set()
+    started = time.monotonic()
+    with pytest.raises(ModelLoadFailure, match="the server stops"):
+        try_load(endless(tmp_path / "model.onnx"), optimize=True, seconds=60, stopping=stopping)
+    assert time.monotonic() - started < 10
+
+
 def test_a_crash_is_told(tmp_path, monkeypatch):
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\nkill -SEGV $$\n")
@@ -91,7 +102,7 @@ def test_a_stated_sha256_needs_no_trial(monkeypatch, fp32_folder):
 
 
 def test_a_graph_that_nobody_vouches_for_is_tried_first(monkeypatch, tmp_path):
-    def refuse(file, *, optimize, seconds):
+    def refuse(file, *, optimize, seconds, stopping):
         raise ModelLoadFailure(f"{file.name} {optimize} {seconds}")
 
     monkeypatch.setattr("nearfield_server.encoder.loader.try_load", refuse)

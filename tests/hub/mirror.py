@@ -31,12 +31,19 @@ class Mirror:
         self.damaged = set()
         self.stalled = threading.Event()
         self.stalled.set()
+        self.stalls_at = ("", threading.Event())
 
     def add(self, repo, files, revision="main"):
         commit = hashlib.sha1(repr((repo, sorted(files), len(self.commits))).encode()).hexdigest()
         self.commits[repo, commit] = dict(files)
         self.refs[repo, revision] = commit
         return commit
+
+    def stall_at(self, prefix):
+        """Answer nothing under `prefix` until `stalled` is set; give an event that tells of the first request."""
+        self.stalled.clear()
+        self.stalls_at = (prefix, threading.Event())
+        return self.stalls_at[1]
 
     def find(self, repo, revision):
         commit = self.refs.get((repo, revision), revision)
@@ -75,7 +82,11 @@ class Handler(BaseHTTPRequestHandler):
     def _route(self):
         path = unquote(urlsplit(self.path).path)
         self.mirror.requests.append((self.command, path, dict(self.headers)))
-        self.mirror.stalled.wait(30)
+        prefix, asked = self.mirror.stalls_at
+        if path.startswith(prefix):
+            if not self.mirror.stalled.is_set():
+                asked.set()
+            self.mirror.stalled.wait(30)
         if path.startswith("/cdn/"):
             self._bytes(path.removeprefix("/cdn/"))
         elif path.startswith("/api/models/"):

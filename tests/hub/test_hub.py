@@ -1,6 +1,7 @@
 """Models of a hub, from a real HTTP server on this machine."""
 
 import os
+import threading
 import time
 
 import numpy as np
@@ -255,6 +256,24 @@ def test_a_download_that_breaks_off_is_not_taken_for_whole_and_goes_on(mirror, b
     found = bring(REPO)
     assert any(headers.get("Range", "").startswith("bytes=5") for _, _, headers in mirror.requests)
     assert (found.folder / "onnx/model.onnx").read_bytes() == small_model.graph()
+
+
+@pytest.mark.slow
+def test_a_server_that_stops_waits_for_no_download(mirror, bring):
+    mirror.add(REPO, small_model.files())
+    stopping = threading.Event()
+    asked = mirror.stall_at("/cdn/")
+
+    def stop_then():
+        asked.wait(30)
+        stopping.set()
+
+    threading.Thread(target=stop_then).start()
+    started = time.monotonic()
+    with pytest.raises(ModelLoadFailure, match="not downloaded, the server stops"):
+        bring(REPO, stopping=stopping)
+    assert time.monotonic() - started < 5
+    mirror.stalled.set()
 
 
 def test_a_file_that_was_damaged_on_its_way_is_removed(mirror, bring):

@@ -30,13 +30,14 @@ _REFUSED = 3
 _OOM_SCORE = Path("/proc/self/oom_score_adj")
 
 
-def try_load(model_file: Path, *, optimize: bool, seconds: float) -> None:
+def try_load(model_file: Path, *, optimize: bool, seconds: float, stopping: threading.Event | None = None) -> None:
     """Load `model_file` on the CPU and run it on one token, in another process.
 
     Args:
         model_file: an ONNX file.
         optimize: as for `OnnxBackend`.
         seconds: after which the process is killed.
+        stopping: when it is set, the process is killed at once.
 
     Raises:
         ModelLoadFailure: it can't be loaded, takes longer than `seconds`, or ends the process.
@@ -46,7 +47,7 @@ def try_load(model_file: Path, *, optimize: bool, seconds: float) -> None:
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # noqa: S603 - ourselves
     with process:
         try:
-            _wait(process, model_file, started + seconds, seconds)
+            _wait(process, model_file, seconds, stopping)
         finally:
             process.kill()
         said = process.stdout.read().decode("utf-8", "replace") if process.stdout else ""
@@ -59,7 +60,8 @@ def try_load(model_file: Path, *, optimize: bool, seconds: float) -> None:
     logger.info("graph tried in a process of its own", extra={"file": str(model_file), "seconds": taken})
 
 
-def _wait(process: subprocess.Popen[bytes], model_file: Path, deadline: float, seconds: float) -> None:
+def _wait(process: subprocess.Popen[bytes], model_file: Path, seconds: float, stopping: threading.Event | None) -> None:
+    deadline = time.monotonic() + seconds
     while True:
         try:
             process.wait(_POLL_SECONDS)
@@ -70,8 +72,8 @@ def _wait(process: subprocess.Popen[bytes], model_file: Path, deadline: float, s
                     "ends, or a large one: then raise model_load_seconds, or state its SHA-256 in nearfield.yaml"
                 )
                 raise ModelLoadFailure(msg) from None
-            if not threading.main_thread().is_alive():
-                msg = "the server stops"
+            if stopping is not None and stopping.is_set():
+                msg = f"{model_file}: not loaded, the server stops"
                 raise ModelLoadFailure(msg) from None
         else:
             return

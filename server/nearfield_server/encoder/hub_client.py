@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,11 @@ from nearfield_server.errors import ModelLoadFailure
 __all__ = ["HubClient", "HubOptions", "HubUnreachable", "RemoteFile"]
 
 _NO_ACCESS = (401, 403)
+_POLL_SECONDS = 0.2
+
+
+class _Stopping(Exception):
+    """Nobody waits for the download any more."""
 
 
 class HubUnreachable(Exception):
@@ -31,6 +39,8 @@ class HubOptions:
     offline: bool = False
     token_file: Path | None = None
     timeout_seconds: float = 10.0
+    stopping: threading.Event = field(default_factory=threading.Event, compare=False)
+    """When it is set, downloads are given up at once; they can be resumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,19 +108,41 @@ class HubClient:
         with showing_progress(str(hub_id), blobs, sum(files[path].size for path in paths)):
             for path in paths:
                 try:
-                    local = self._library.hf_hub_download(
-                        hub_id.repo,
-                        path,
-                        revision=commit,
-                        cache_dir=self._options.cache_dir,
-                        endpoint=self.endpoint,
-                        token=self._token,
-                        etag_timeout=self._options.timeout_seconds,
-                        library_name="nearfield",
+                    local = self._unless_stopping(
+                        partial(
+                            self._library.hf_hub_download,
+                            hub_id.repo,
+                            path,
+                            revision=commit,
+                            cache_dir=self._options.cache_dir,
+                            endpoint=self.endpoint,
+                            token=self._token,
+                            etag_timeout=self._options.timeout_seconds,
+                            library_name="nearfield",
+                        )
                     )
+                except _Stopping:
+                    msg = f"{hub_id}: not downloaded, the server stops"
+                    raise ModelLoadFailure(msg) from None
                 except Exception as error:
                     raise self._failure(hub_id, error, path) from error
                 _verify(Path(local), files[path].sha256)
+
+    def _unless_stopping(self, call: Callable[[], str]) -> str:
+        """Call on a thread that may be left behind, for the library has no way to end a download."""
+        outcome: Future[str] = Future()
+
+        def work() -> None:
+            try:
+                outcome.set_result(call())
+            except BaseException as error:  # noqa: BLE001 - raised where the result is waited for
+                outcome.set_exception(error)
+
+        threading.Thread(target=work, name="nearfield-hub", daemon=True).start()
+        while not wait([outcome], _POLL_SECONDS).done:
+            if self._options.stopping.is_set():
+                raise _Stopping
+        return outcome.result()
 
     def _failure(self, hub_id: HubId, error: Exception, path: str = "") -> Exception:
         """Make the error to raise: what is wrong, and what to do."""

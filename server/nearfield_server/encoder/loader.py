@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -69,6 +70,8 @@ class LoadOptions:
     """Padded tokens of a batch at most, as the settings say; 0: they don't."""
     trial_seconds: float = 0.0
     """For a graph that nobody vouches for, in a process of its own; 0: no trial."""
+    stopping: threading.Event = field(default_factory=threading.Event, compare=False)
+    """Set by who no longer waits: trials and downloads end at once."""
 
 
 def load(
@@ -118,7 +121,7 @@ def load(
 
 def load_options(config: Config) -> LoadOptions:
     """Take them from the settings."""
-    hub = config.hub
+    hub, stopping = config.hub, threading.Event()
     return LoadOptions(
         provider_options=config.provider_options,
         hub=HubOptions(
@@ -127,10 +130,12 @@ def load_options(config: Config) -> LoadOptions:
             offline=hub.offline,
             token_file=hub.token_file,
             timeout_seconds=hub.timeout_seconds,
+            stopping=stopping,
         ),
         data_dir=config.data_dir,
         batch_tokens=config.batching.token_budget,
         trial_seconds=config.model_load_seconds,
+        stopping=stopping,
     )
 
 
@@ -147,7 +152,7 @@ def _open(
     optimize = folder.manifest.optimized(folder.precision)
     if options.trial_seconds and not folder.trusted:
         for file in files:
-            try_load(file, optimize=optimize, seconds=options.trial_seconds)
+            try_load(file, optimize=optimize, seconds=options.trial_seconds, stopping=options.stopping)
     engine = None
     if plan.kind == "tensorrt":
         engine = Engine(
