@@ -111,6 +111,18 @@ def test_more_chunks_than_a_reply_holds_are_refused_before_they_run(stub):
 
 
 @pytest.mark.slow
+def test_more_tokens_than_a_call_may_have_are_not_all_read(start_server):
+    server = start_server(batching={"max_queue_tokens": 20_000})
+    with grpc.insecure_channel(server.target) as channel:
+        own = embed_pb2_grpc.EmbedServiceStub(channel)
+        with pytest.raises(grpc.RpcError) as caught:
+            embed(own, *["word " * 5_000] * 500, chunking={"pooling": MEAN})
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "more than 20000 tokens in one call" in caught.value.details()
+        assert embed(own, "short", chunking={}).embeddings.rows == 1
+
+
+@pytest.mark.slow
 def test_a_stream_divides_too(stub):
     options = embed_pb2.EmbedStreamOptions(chunking=types_pb2.Chunking(max_tokens=64))
     message = embed_pb2.EmbedStreamRequest(id="a", inputs=[types_pb2.Input(text=PASSAGE)], options=options)

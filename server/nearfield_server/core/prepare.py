@@ -14,7 +14,7 @@ from nearfield_server.encoder.chunking import ChunkLimits, divide
 from nearfield_server.encoder.images import ImageLimits, pixels_of
 from nearfield_server.encoder.loader import LoadedEncoder
 from nearfield_server.encoder.tokenizer import TextOptions
-from nearfield_server.errors import DeadlineExceeded, InvalidInput
+from nearfield_server.errors import DeadlineExceeded, InvalidInput, TooLarge
 from nearfield_server.types import (
     Chunking,
     ChunkPooling,
@@ -50,25 +50,30 @@ def prepare_inputs(loaded: LoadedEncoder, call: EmbedCall, plan: Plan, limits: L
         as_query=call.options.input_type is InputType.QUERY,
     )
     if call.options.chunking is not None:
-        tokens = prepare_chunks(loaded, call.inputs, call.options.chunking, options, limits)
+        tokens = _prepare_chunks(loaded, call, call.options.chunking, options, limits)
         rows = len(tokens) if call.options.chunking.pooling is ChunkPooling.NONE else len(call.inputs)
         check_reply(rows, plan.dimensions, call.options.dtype, limits, more=_CHUNK_BYTES * len(tokens))
         return tokens
     return prepare_any(loaded, call.inputs, options, limits, call.deadline)
 
 
-def prepare_chunks(
-    loaded: LoadedEncoder, inputs: Sequence[Input], chunking: Chunking, options: TextOptions, limits: Limits
+def _prepare_chunks(
+    loaded: LoadedEncoder, call: EmbedCall, chunking: Chunking, options: TextOptions, limits: Limits
 ) -> list[Tokens]:
     """Give the tokens of each chunk of the texts, and of the other inputs whole, with where they come from.
 
     Raises:
         InvalidInput, TextTooLong: as `prepare_inputs`, and for chunks that the model or the prompt leaves no room for.
+        TooLarge: more tokens than a call may have; what comes behind is not looked at.
+        DeadlineExceeded: the call's deadline passed between two texts.
     """
+    _check_pixels(call.inputs, limits)
     bounds = _chunk_limits(loaded, chunking, options)
     literal = options.special_tokens_as_text
     done: list[Tokens] = []
-    for index, one in enumerate(inputs):
+    total = 0
+    for index, one in enumerate(call.inputs):
+        _check_time(call.deadline)
         if not isinstance(one, str):
             with _blamed_on(index):
                 (tokens,) = prepare_any(loaded, [one], replace(options, truncate=Truncate.NONE), limits)
@@ -84,6 +89,9 @@ def prepare_chunks(
         except ValueError as error:
             raise InvalidInput("chunking.max_tokens", f"{bounds.max_tokens} is too few: {error}") from None
         done += [replace(span.tokens, source=index, span=(span.start, span.end)) for span in spans]
+        total += sum(len(span.tokens) for span in spans)
+        if total > (most := limits.max_request_tokens):
+            raise TooLarge(f"more than {most} tokens in one call, which is the limit: split the call", limit=most)
     return done
 
 
@@ -123,8 +131,7 @@ def prepare_any(
     done: dict[int, Tokens] = {}
     for index, one in enumerate(inputs):
         if isinstance(one, bytes):
-            if deadline is not None and time.monotonic() > deadline:
-                raise DeadlineExceeded("the deadline passed before all images were decoded")
+            _check_time(deadline)
             done[index] = _image(loaded, one, f"inputs[{index}].image", limits)
         else:
             texts.append(one)
@@ -135,6 +142,11 @@ def prepare_any(
         raise error.moved(lambda index: f"inputs[{places[index]}]") from None
     done.update(zip(places, encoded, strict=True))
     return [done[index] for index in range(len(inputs))]
+
+
+def _check_time(deadline: float | None) -> None:
+    if deadline is not None and time.monotonic() > deadline:
+        raise DeadlineExceeded("the deadline passed before all inputs were read")
 
 
 def _check_pixels(inputs: Sequence[Input], limits: Limits) -> None:

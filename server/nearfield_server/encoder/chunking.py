@@ -24,6 +24,9 @@ from nearfield_server.types import IdArray, Tokens
 
 __all__ = ["ChunkLimits", "ChunkSpan", "divide"]
 
+# Shorter ones, in code points, go with the next: a text of "! ! !" has no hundred thousand sentences.
+_SHORTEST_SENTENCE = 6
+
 
 @dataclass(frozen=True, slots=True)
 class ChunkLimits:
@@ -78,7 +81,11 @@ def divide(
 
 def _parts(text: str, room: int, encode: Callable[[Sequence[str]], Sequence[Encoding]]) -> Iterator[_Part]:
     """Divide into sentences, and those of more than `room` tokens further."""
-    borders = [0, *sentence_borders(text), len(text)]
+    borders = [0]
+    for border in sentence_borders(text):
+        if border - borders[-1] >= _SHORTEST_SENTENCE:
+            borders.append(border)
+    borders.append(len(text))
     sentences = [text[start:end] for start, end in pairwise(borders)]
     for start, sentence, encoding in zip(borders, sentences, encode(sentences), strict=False):
         starts = np.array([first for first, _ in encoding.offsets], np.int64)
