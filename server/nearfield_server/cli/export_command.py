@@ -9,10 +9,12 @@ import typer
 
 from nearfield_server.cli.failures import CliError, Exit, reporting
 from nearfield_server.cli.tables import print_table
+from nearfield_server.export.tasks import LEAST_COSINE, OPSET, USUAL_PRECISIONS
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from nearfield_server.export.pipeline import Options
     from nearfield_server.export.report import Report
 
 __all__ = ["export"]
@@ -23,10 +25,12 @@ _NEEDS = ("onnx", "onnxruntime", "safetensors", "tokenizers")
 def export(
     model: Annotated[str, typer.Argument(help="Model folder (transformers, sentence-transformers or ONNX) or hub id.")],
     out: Annotated[Path, typer.Option("--out", help="Model folder to write; must not exist.")],
-    precision: Annotated[
-        str, typer.Option("--precision", help="Any of fp32, fp16, int8, w8, with commas.")
-    ] = "fp32,int8,w8",
-    opset: Annotated[int, typer.Option("--opset", min=14, max=20, help="ONNX opset of graphs made from weights.")] = 20,
+    precision: Annotated[str, typer.Option("--precision", help="Any of fp32, fp16, int8, w8, with commas.")] = ",".join(
+        USUAL_PRECISIONS
+    ),
+    opset: Annotated[
+        int, typer.Option("--opset", min=14, max=20, help="ONNX opset of graphs made from weights.")
+    ] = OPSET,
     task: Annotated[
         str | None, typer.Option("--task", help="embed, sparse, multi, classify or rerank; left out: as the files say.")
     ] = None,
@@ -38,14 +42,13 @@ def export(
     ] = None,
     min_cosine: Annotated[
         float, typer.Option("--min-cosine", min=0.0, max=1.0, help="Least mean cosine with the reference.")
-    ] = 0.99,
+    ] = LEAST_COSINE,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier export at --out.")] = False,
 ) -> None:
     """Make a model folder for `nearfield serve`: ONNX graphs by precision, each checked against the original."""
     with reporting():
         _require()
-        from nearfield_server.export.errors import ExportError, ParityError  # noqa: PLC0415  quick start
-        from nearfield_server.export.pipeline import Options, export_model  # noqa: PLC0415
+        from nearfield_server.export.pipeline import Options  # noqa: PLC0415  quick start
 
         options = Options(
             model=model,
@@ -58,17 +61,26 @@ def export(
             min_cosine=min_cosine,
             force=force,
         )
-        try:
-            with _Bar(steps=2 * len(options.precisions) + 3) as bar:
-                report = export_model(options, bar.step)
-        except ParityError as error:
-            if error.report is not None:
-                print_table(_table(error.report, min_cosine))  # type: ignore[arg-type]
-            raise CliError(str(error), Exit.FAILED) from error
-        except ExportError as error:
-            raise CliError(str(error), Exit.FAILED) from error
-        print_table(_table(report, min_cosine))
-        typer.echo(f"wrote {out}; serve it with: nearfield serve --model {out.name}={out}")
+        _export(options)
+
+
+def _export(options: Options) -> None:
+    from nearfield_server.export.errors import ExportError, ParityError  # noqa: PLC0415  quick start
+    from nearfield_server.export.pipeline import export_model  # noqa: PLC0415
+    from nearfield_server.export.report import Report  # noqa: PLC0415
+
+    # Each precision is written and verified; before come graph and reference, after that timing and manifest.
+    try:
+        with _Bar(steps=2 * len(options.precisions) + 4) as bar:
+            report = export_model(options, bar.step)
+    except ParityError as error:
+        if isinstance(error.report, Report):
+            print_table(_table(error.report, options.min_cosine))
+        raise CliError(str(error), Exit.FAILED) from error
+    except ExportError as error:
+        raise CliError(str(error), Exit.FAILED) from error
+    print_table(_table(report, options.min_cosine))
+    typer.echo(f"wrote {options.target}; serve it with: nearfield serve --model {options.target.name}={options.target}")
 
 
 def _require() -> None:

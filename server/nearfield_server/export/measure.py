@@ -20,7 +20,7 @@ from nearfield_server.export.samples import Encoded, batches, feeds
 from nearfield_server.export.tasks import Task
 from nearfield_server.export.verify import neighbours_kept
 
-__all__ = ["Closeness", "Graph", "batch_dependence", "closeness", "fastest", "similarity_score", "speed"]
+__all__ = ["Closeness", "Graph", "batch_dependence", "closeness", "fastest", "similarity_score"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -94,11 +94,6 @@ def batch_dependence(graph: Graph, texts: Sequence[Encoded]) -> float:
         for text, together in zip(batch, graph.run(batch), strict=True):
             worst = max(worst, float(np.abs(graph.run([text])[0] - together).max()))
     return worst
-
-
-def speed(graph: Graph, texts: Sequence[Encoded]) -> float:
-    """Texts per second on one thread, the best of some rounds."""
-    return fastest({"": graph}, texts)[1][""]
 
 
 def fastest(graphs: Mapping[str, Graph], texts: Sequence[Encoded]) -> tuple[str, dict[str, float]]:

@@ -36,16 +36,22 @@ from nearfield_server.export.samples import (
 )
 from nearfield_server.export.source import Source, open_source
 from nearfield_server.export.summary import manifest_of
-from nearfield_server.export.tasks import FILE_NAMES, PRECISIONS, Task, output_name, vision_file
+from nearfield_server.export.tasks import (
+    FILE_NAMES,
+    LEAST_COSINE,
+    OPSET,
+    PRECISIONS,
+    USUAL_PRECISIONS,
+    Task,
+    output_name,
+    vision_file,
+)
 from nearfield_server.export.towers import IMAGE_OUTPUT, TEXT_OUTPUT
 from nearfield_server.export.verifying import Verifier, verify_images
 
 __all__ = ["Options", "export_model"]
 
 Progress = Callable[[str], None]
-
-# Weight-only and row-wise formats of trained models stay above 0.995; what is below this has lost its meaning.
-LEAST_COSINE = 0.99
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +60,8 @@ class Options:
 
     model: str
     target: Path
-    precisions: tuple[str, ...] = ("fp32", "int8", "w8")
-    opset: int = 20
+    precisions: tuple[str, ...] = USUAL_PRECISIONS
+    opset: int = OPSET
     task: str | None = None
     pooling: str | None = None
     eval_file: Path | None = None
@@ -140,6 +146,8 @@ class _Run:
             written = writer.write(precision, folder / FILE_NAMES[precision], verifier.texts)
             self._progress(f"{precision}: verifying")
             report.add(precision, verifier.verify(folder / FILE_NAMES[precision], written))
+        self._progress("timing")
+        verifier.time(folder, report)
         if self._source.two_towers:
             self._images(raw, folder, report)
         self._judge(report)

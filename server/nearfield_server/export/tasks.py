@@ -4,9 +4,24 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["FILE_NAMES", "MANIFEST_NAMES", "PRECISIONS", "Task", "output_name", "vision_file"]
+__all__ = [
+    "FILE_NAMES",
+    "LEAST_COSINE",
+    "MANIFEST_NAMES",
+    "OPSET",
+    "PRECISIONS",
+    "USUAL_PRECISIONS",
+    "Task",
+    "output_name",
+    "vision_file",
+]
 
 PRECISIONS = ("fp32", "fp16", "int8", "w8")
+USUAL_PRECISIONS = ("fp32", "int8", "w8")
+# The first with Gelu as one operator; exporters write none above it.
+OPSET = 20
+# Weight-only and row-wise formats of trained models stay above 0.995; what is below this has lost its meaning.
+LEAST_COSINE = 0.99
 MANIFEST_NAMES = {"fp32": "fp32", "fp16": "fp16", "int8": "int8-rowwise", "w8": "w8"}
 FILE_NAMES = {
     "fp32": "onnx/model.onnx",
