@@ -23,6 +23,7 @@ from nearfield_server.core.cache import EmbeddingCache
 from nearfield_server.core.classifier import Classifier
 from nearfield_server.core.embedder import Embedder
 from nearfield_server.core.lifecycle import Lifecycle, LifecycleSettings
+from nearfield_server.core.memory import bound_arenas
 from nearfield_server.core.models import ModelRegistry
 from nearfield_server.core.pipeline import Pipeline
 from nearfield_server.core.repository import Repository
@@ -60,6 +61,7 @@ def serve(config: Config) -> int:
         ModelLoadFailure: no model could be loaded.
     """
     logs.configure(config.log_format, config.log_level)
+    bound_arenas(max(2, effective_cpu_count()))
     return uvloop.run(_serve(config))
 
 
@@ -132,7 +134,8 @@ class Server:
     ) -> None:
         """Make the registry, and what changes it."""
         config = self._config
-        reading = partial(load, device=config.device, precision=config.precision, options=load_options(config))
+        self._loading = load_options(config)
+        reading = partial(load, device=config.device, precision=config.precision, options=self._loading)
         opener = Opener(load_model or reading, serving, self._threads)
         repository = Repository(config.repository_path)
         aliases = Aliases(config.data_dir / "aliases.json", config.aliases)
@@ -171,6 +174,7 @@ class Server:
         """
         limit = self._config.drain_seconds if drain_seconds is None else drain_seconds
         self.registry.drain()
+        self._loading.stopping.set()
         logger.info("draining", extra={"in_progress": self._interceptor.active, "seconds": limit})
         deadline = time.monotonic() + limit
         while self._interceptor.active and time.monotonic() < deadline:  # noqa: ASYNC110 - a poll needs no hook in calls
@@ -232,7 +236,7 @@ def _lifecycle(config: Config) -> LifecycleSettings:
     return LifecycleSettings(
         load_latest=repository.startup == "latest",
         unload_first=repository.unload_first,
-        grace_seconds=repository.grace_seconds,
+        drain_seconds=repository.drain_seconds,
     )
 
 

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import numpy as np
@@ -15,6 +16,7 @@ from google.rpc.status_pb2 import Status
 
 from nearfield.v1 import embed_pb2, model_pb2, types_pb2
 from nearfield_server.core.repository import Repository, natural_order
+from nearfield_server.errors import ModelLoadFailure
 
 from .conftest import put
 
@@ -52,6 +54,14 @@ def refused(call, code, text):
     return Status.FromString(dict(caught.value.trailing_metadata())["grpc-status-details-bin"]).details
 
 
+def eventually(condition):
+    """Wait for what another thread does; a minute is the limit of a hang, not a measure."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_the_latest_version_is_served_from_the_start(repository, serve):
     for version in ("2", "10", "9"):
         put(repository, "mine", version)
@@ -78,10 +88,7 @@ def test_a_new_version_takes_over_and_the_old_one_goes(repository, serve):
     model = load(stubs, "mine")
     assert (model.name, model.repository_version, model.state) == ("mine", "2", READY)
     assert present(stubs, "mine") == "2"
-    for _ in range(100):
-        if ("mine", "1") not in listed(stubs):
-            break
-        time.sleep(0.05)
+    eventually(lambda: ("mine", "1") not in listed(stubs))
     refused(lambda: stubs.call("mine@1"), "NOT_FOUND", "no model of that name")
     # Back to the old one, by its number.
     assert load(stubs, "mine", "1").repository_version == "1"
@@ -220,7 +227,7 @@ def test_whether_callers_may_manage_models(repository, serve):
 def test_a_stream_ends_on_the_model_that_it_began_with(repository, serve):
     put(repository, "mine", "1")
     put(repository, "mine", "2")
-    stubs = serve(repository={"startup": "none", "grace_seconds": 2.0})
+    stubs = serve(repository={"startup": "none", "drain_seconds": 2.0})
     load(stubs, "mine", "1")
     go_on, sent = threading.Event(), threading.Event()
 
@@ -245,7 +252,7 @@ def test_a_stream_ends_on_the_model_that_it_began_with(repository, serve):
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     assert "replaced or unloaded" in caught.value.details()
     swap.join(60)
-    assert ("mine", "1") not in listed(stubs)
+    eventually(lambda: ("mine", "1") not in listed(stubs))
 
 
 def test_a_model_that_nobody_calls_sleeps_and_wakes(repository, serve):
@@ -253,9 +260,7 @@ def test_a_model_that_nobody_calls_sleeps_and_wakes(repository, serve):
     stubs = serve(repository={"idle_unload_seconds": 0.4})
     idle = model_pb2.MODEL_STATE_IDLE
     deadline = time.monotonic() + 30
-    while listed(stubs)["mine", "1"] != idle and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert listed(stubs)["mine", "1"] == idle
+    eventually(lambda: listed(stubs)["mine", "1"] == idle)
     refused(lambda: stubs.call("mine"), "UNAVAILABLE", "is loading")
     while True:
         try:
@@ -271,17 +276,118 @@ def test_a_model_that_nobody_calls_sleeps_and_wakes(repository, serve):
 def test_following_the_folder(repository, serve):
     put(repository, "mine", "1")
     stubs = serve(repository={"poll_seconds": 0.1})
-    deadline = time.monotonic() + 60
     put(repository, "mine", "2")
-    while present(stubs, "mine") != "2" and time.monotonic() < deadline:
-        time.sleep(0.05)
+    eventually(lambda: present(stubs, "mine") == "2")
+    # One that is broken, or that can't go for its alias, stands in nobody's way.
+    put(repository, "broken", "1", onnx__model_dot_onnx=b"no graph")
+    put(repository, "named", "1")
     put(repository, "new", "1")
-    while ("new", "1") not in listed(stubs) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    (repository / "new").rename(repository.parent / "gone")
-    while ("new", "1") in listed(stubs) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert listed(stubs) == {("all-MiniLM-L6-v2", ""): READY, ("mine", "2"): READY}
+    eventually(
+        lambda: {("new", "1"), ("named", "1")} <= {one for one, state in listed(stubs).items() if state == READY}
+    )
+    assert listed(stubs)["broken", "1"] == FAILED
+    alias(stubs, "kept", "named")
+    for name in ("broken", "named", "new"):
+        (repository / name).rename(repository.parent / name)
+    eventually(lambda: not {("new", "1"), ("broken", "1")} & set(listed(stubs)))
+    assert stubs.call("kept").model == "named"
+    # A version that goes leaves its place to the one before.
+    eventually(lambda: ("mine", "1") not in listed(stubs))
+    (repository / "mine" / "2").rename(repository.parent / "mine-2")
+    eventually(lambda: present(stubs, "mine") == "1")
+    # A repository that can't be read is no reason to unload anything.
+    repository.rename(repository.parent / "elsewhere")
+    (repository.parent / "elsewhere").rename(repository)
+    eventually(lambda: listed(stubs) == {("all-MiniLM-L6-v2", ""): READY, ("mine", "1"): READY, ("named", "1"): READY})
+
+
+def test_following_loads_nothing_that_the_start_left_out(repository, serve):
+    put(repository, "mine", "1")
+    stubs = serve(repository={"poll_seconds": 0.05, "startup": "none"})
+    put(repository, "mine", "2")
+    eventually(lambda: present(stubs, "mine") == "2")
+    put(repository, "other", "1")
+    eventually(lambda: ("other", "1") in listed(stubs))
+    unload(stubs, "mine")
+    put(repository, "third", "1")
+    eventually(lambda: ("third", "1") in listed(stubs))
+    assert listed(stubs)["mine", "2"] == UNLOADED
+
+
+def test_versions_that_aliases_stand_for_are_loaded_at_start(repository, serve):
+    put(repository, "mine", "1")
+    put(repository, "mine", "2")
+    put(repository, "taken", "1")
+    aliases = {"query@stable": "mine@1", "default": "mine@1", "taken": "mine", "nothing": "nobody"}
+    stubs = serve(aliases=aliases)
+    assert listed(stubs) == {("all-MiniLM-L6-v2", ""): READY, ("mine", "1"): READY, ("mine", "2"): READY}
+    assert present(stubs, "query@stable") == present(stubs, "") == "1"
+    assert present(stubs, "mine") == present(stubs, "taken") == "2"
+    refused(lambda: stubs.call("nothing"), "NOT_FOUND", "no model of that name")
+    refused(lambda: load(stubs, "taken"), "FAILED_PRECONDITION", "taken is an alias of mine")
+    with pytest.raises(ModelLoadFailure, match=r"the alias default stands for mine@3, .* out of the settings"):
+        serve(aliases={"default": "mine@3"}, listen="127.0.0.1:0")
+
+
+def test_an_alias_is_no_name_of_the_repository(repository, serve):
+    put(repository, "mine", "1")
+    put(repository, "mine", "2")
+    stubs = serve()
+    refused(lambda: alias(stubs, "mine@1", "mine"), "INVALID_ARGUMENT", "is a model's own name")
+    put(repository, "later", "1")
+    refused(lambda: alias(stubs, "later", "mine"), "INVALID_ARGUMENT", "is a model's own name")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: alias(stubs, f"alias-{number}", "mine@2"), range(24)))
+    assert len(alias(stubs, "one-more", "mine")) == 25
+
+
+def test_loads_of_one_name_at_once(repository, serve):
+    for version in ("1", "2", "3"):
+        put(repository, "mine", version)
+    stubs = serve(repository={"startup": "none"})
+
+    def attempt(version):
+        try:
+            return load(stubs, "mine", version).repository_version
+        except grpc.RpcError as error:
+            return error.code()
+
+    with ThreadPoolExecutor(6) as pool:
+        outcomes = list(pool.map(attempt, ["1", "2", "3", "3", "1", "2"]))
+    assert set(outcomes) <= {"1", "2", "3", grpc.StatusCode.ALREADY_EXISTS}
+    eventually(lambda: sorted(listed(stubs).values()) == [READY, READY])
+    assert stubs.call("mine").model == "mine"
+
+
+def test_a_load_whose_caller_goes_away_is_completed(repository, serve):
+    put(repository, "mine", "1")
+    stubs = serve(repository={"startup": "none"})
+    call = stubs.models.LoadModel.future(model_pb2.LoadModelRequest(name="mine"))
+    eventually(lambda: listed(stubs)["mine", "1"] != UNLOADED)
+    call.cancel()
+    eventually(lambda: listed(stubs)["mine", "1"] == READY)
+    assert unload(stubs, "mine").state == UNLOADED
+
+
+def test_a_load_is_answered_before_the_old_one_has_gone(repository, serve):
+    put(repository, "mine", "1")
+    put(repository, "mine", "2")
+    stubs = serve(repository={"startup": "none", "drain_seconds": 600.0})
+    load(stubs, "mine", "1")
+    end = threading.Event()
+
+    def requests():
+        options = embed_pb2.EmbedStreamOptions(model="mine")
+        yield embed_pb2.EmbedStreamRequest(id="a", inputs=[types_pb2.Input(text="one")], options=options)
+        end.wait(60)
+
+    replies = stubs.embed.EmbedStream(requests(), timeout=60)
+    assert next(replies).id == "a"
+    assert load(stubs, "mine", "2").state == READY
+    assert listed(stubs)["mine", "1"] == model_pb2.MODEL_STATE_UNLOADING
+    end.set()
+    assert list(replies) == []
+    eventually(lambda: ("mine", "1") not in listed(stubs))
 
 
 def test_series_of_an_unloaded_model_are_gone(repository, serve):
@@ -297,8 +403,10 @@ def test_series_of_an_unloaded_model_are_gone(repository, serve):
     unload(stubs, "mine")
     text = metrics()
     assert "nearfield_model_unloads_total 1.0" in text
-    lines = [line for line in text.splitlines() if 'model="mine"' in line]
-    assert not [line for line in lines if not line.startswith("nearfield_model_state")], lines
+    refused(lambda: stubs.call("mine"), "UNAVAILABLE", "not loaded")
+    text = metrics()
+    assert 'model="mine"' not in text
+    assert 'nearfield_models{state="unloaded"} 1.0' in text
 
 
 def test_versions_in_their_natural_order():

@@ -48,7 +48,9 @@ def nearest(key: str, show: Callable[[str], str] = str) -> str:
     same = [one for one in SETTINGS if one.rpartition(".")[2] == last]
     close = difflib.get_close_matches(wanted, [*SETTINGS, *SECTIONS], n=1, cutoff=0.7)
     if not same and not close:
-        tails = {one.rpartition(".")[2]: one for one in SETTINGS}
+        tails: dict[str, str] = {}
+        for one in SETTINGS:  # of two that end alike, the one that comes first, such as drain_seconds
+            tails.setdefault(one.rpartition(".")[2], one)
         alike = difflib.get_close_matches(last, tails, n=1, cutoff=0.75)
         alike += [one for one in tails if last and one.startswith(f"{last}_")]
         close = [tails[one] for one in alike]

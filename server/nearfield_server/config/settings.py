@@ -244,7 +244,7 @@ class Repository(_Section):
     unload_first: bool = Field(
         False, description="Unload the old version before the new one is loaded: less memory, and a gap."
     )
-    grace_seconds: _Number = Field(
+    drain_seconds: _Number = Field(
         30.0, ge=0.0, le=3600.0, description="Seconds that calls in progress get when their model goes; 0 to 3600."
     )
 

@@ -34,6 +34,10 @@ class Aliases:
         """What `alias` stands for."""
         return self._set.get(alias, self._configured.get(alias))
 
+    def place(self, alias: str) -> str:
+        """Where `alias` was set, for messages."""
+        return str(self._file) if alias in self._set else "the settings"
+
     def of(self, *targets: str) -> tuple[str, ...]:
         """Aliases that stand for one of `targets`."""
         return tuple(alias for alias, target in self.all().items() if target in targets)

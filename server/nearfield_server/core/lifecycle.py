@@ -13,16 +13,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from nearfield_server.core.aliases import DEFAULT
 from nearfield_server.core.cache import EmbeddingCache
+from nearfield_server.core.catalogue import Catalogue
+from nearfield_server.core.memory import give_memory_back
 from nearfield_server.core.models import Key, ModelRegistry, Served
 from nearfield_server.core.repository import Repository, natural_order
-from nearfield_server.core.serving import Opener, ReadyModel, give_memory_back
-from nearfield_server.errors import AlreadyExists, FailedPrecondition, InvalidInput, ModelNotFound, NearfieldError
+from nearfield_server.core.serving import Opener, ReadyModel
+from nearfield_server.errors import (
+    AlreadyExists,
+    Draining,
+    FailedPrecondition,
+    InvalidInput,
+    ModelNotFound,
+    NearfieldError,
+)
 from nearfield_server.types import ModelState, ModelStatus
 
 __all__ = ["Lifecycle", "LifecycleSettings"]
@@ -32,6 +42,8 @@ _CUT_OFF_SECONDS = 5.0
 
 logger = logging.getLogger("nearfield.models")
 
+_T = TypeVar("_T")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LifecycleSettings:
@@ -40,7 +52,7 @@ class LifecycleSettings:
     load_latest: bool
     """Load every name's latest version at start."""
     unload_first: bool
-    grace_seconds: float
+    drain_seconds: float
     """What calls in progress get when their model goes."""
 
 
@@ -57,7 +69,7 @@ class Lifecycle:
     ) -> None:
         """Serve what is in `repository`, made ready by `opener`. Rows of unloaded models leave the `cache`."""
         self._registry = registry
-        self._repository = repository
+        self._catalogue = Catalogue(repository, registry.aliases)
         self._opener = opener
         self._settings = settings
         self._cache = cache
@@ -69,24 +81,20 @@ class Lifecycle:
         """Load all models at once: those of the settings, by folder, and those of the repository.
 
         A model that fails is listed as FAILED, not raised.
+
+        Raises:
+            ModelLoadFailure: the alias `default` stands for nothing.
         """
-        starts = []
-        for name, folder in configured.items():
-            served = self._registry.add(Key(name), folder, ModelState.LOADING)
-            starts.append(self._open(served))
-        for name in self._repository.names():
-            version = self._repository.latest(name)
-            folder_of = self._repository.folder(name, version) if version else None
-            if version is None or folder_of is None:
-                continue
-            if name in configured:
-                logger.warning("the repository's model is not served: the settings name one so", extra={"model": name})
-                continue
-            state = ModelState.LOADING if self._settings.load_latest else ModelState.UNLOADED
-            served = self._registry.add(Key(name, version), folder_of, state)
-            if self._settings.load_latest:
-                starts.append(self._open(served))
-        await asyncio.gather(*starts)
+        registry = self._registry
+        wanted = [registry.add(Key(name), folder, ModelState.LOADING) for name, folder in configured.items()]
+        default = registry.aliases.target(DEFAULT)
+        for key, folder in (await self._off_loop(self._catalogue.at_start, configured)).items():
+            load = self._settings.load_latest or default in {key.name, str(key)}
+            served = registry.add(key, folder, ModelState.LOADING if load else ModelState.UNLOADED)
+            if load:
+                wanted.append(served)
+        self._catalogue.check_aliases(registry.is_model)
+        await asyncio.gather(*map(self._open, wanted))
 
     async def load(
         self, name: str, version: str, *, keep_previous: bool = False, unload_first: bool | None = None
@@ -103,8 +111,17 @@ class Lifecycle:
             if unload_first:
                 raise InvalidInput("unload_first", "doesn't go with keep_previous")
             first = False
+        self._check_open()
         # A caller who goes away leaves no half-loaded model behind: what was begun is ended.
-        return await asyncio.shield(self._spawn(self._swap(name, version, keep=keep_previous, unload_first=first)))
+        taken_over: asyncio.Future[ModelStatus] = asyncio.get_running_loop().create_future()
+        swap = self._spawn(self._swap(name, version, keep=keep_previous, unload_first=first, taken_over=taken_over))
+        await asyncio.wait({swap, taken_over}, return_when=asyncio.FIRST_COMPLETED)
+        if taken_over.done():
+            return taken_over.result()
+        self._check_open()
+        await swap  # raises why it failed
+        msg = "this is a bug: a load ended without a model"
+        raise AssertionError(msg)
 
     async def unload(self, name: str, version: str) -> ModelStatus:
         """Unload one version, or all of a name.
@@ -113,6 +130,7 @@ class Lifecycle:
             ModelNotFound: none of that name or version is listed.
             FailedPrecondition: it is the default model, or an alias stands for it, or it isn't loaded.
         """
+        self._check_open()
         return await asyncio.shield(self._spawn(self._unload(name, version)))
 
     async def set_alias(self, alias: str, target: str) -> None:
@@ -122,14 +140,8 @@ class Lifecycle:
             InvalidInput: `alias` is a model's own name.
             ModelNotFound: `target` is none.
         """
-        registry = self._registry
-        if registry.is_model(alias):
-            raise InvalidInput("alias", f"{alias} is a model's own name")
-        if target and not registry.is_model(target):
-            registry.served(target)  # says which names are near
-            raise InvalidInput("target", f"{target} is an alias: name the model that it stands for")
-        await asyncio.get_running_loop().run_in_executor(self._opener.threads, registry.aliases.put, alias, target)
-        registry.changes.notify()
+        self._check_open()
+        await asyncio.shield(self._spawn(self._set_alias(alias, target)))
 
     async def sleep(self, served: Served, used_before: float) -> None:
         """Unload a version that was last used before that instant, until a call wakes it."""
@@ -140,8 +152,10 @@ class Lifecycle:
 
     async def close(self) -> None:
         """Stop all models and give the memory back. Calls have been drained before."""
-        for task in self._tasks:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         for served in self._registry.all():
             if served.ready is not None:
                 ready, served.ready = served.ready, None
@@ -154,27 +168,46 @@ class Lifecycle:
 
     # One name at a time.
 
-    async def _swap(self, name: str, version: str, *, keep: bool, unload_first: bool) -> ModelStatus:
+    async def _swap(
+        self, name: str, version: str, *, keep: bool, unload_first: bool, taken_over: asyncio.Future[ModelStatus]
+    ) -> None:
+        """Load a version; `taken_over` is told when it has the calls, before the old one's have ended."""
         async with self._lock(name):
-            key, folder = self._look_up(name, version)
-            known = self._registry.known(key)
+            registry = self._registry
+            key, folder = await self._off_loop(self._catalogue.find, name, version)
+            known = registry.known(key)
             if known is not None and known.ready is not None:
                 raise AlreadyExists(f"{key} is loaded", resource=str(key))
-            old = self._registry.present(name)
-            old = old if old is not None and old.ready is not None and old.key != key else None
+            old = registry.present(name)
+            old = old if old is not None and old.ready is not None else None
+            new = registry.add(key, folder, ModelState.LOADING)
             if old is not None and unload_first:
+                registry.promote(new)  # calls are told that the model loads
                 await self._retire(old, ModelState.UNLOADED)
-            new = self._registry.add(key, folder, ModelState.LOADING)
             if not await self._open(new):
                 if old is not None and unload_first:
+                    registry.promote(old)
                     await self._open(old)
                 raise FailedPrecondition(f"models/{key}", f"{key} can't be loaded: {new.status.message}")
-            self._registry.promote(new)
-            if old is not None and not keep:
-                await self._retire(old, ModelState.UNLOADED)
-                self._registry.remove(old)
+            registry.promote(new)
             self._forget_failures(name, but=key)
-            return self._registry.status(str(key))
+            if old is not None:
+                registry.metrics.model_swap()
+            taken_over.set_result(registry.status(str(key)))
+            if old is not None and old.ready is not None and not keep:
+                await self._retire(old, ModelState.UNLOADED)
+                registry.remove(old)
+
+    async def _set_alias(self, alias: str, target: str) -> None:
+        registry = self._registry
+        async with self._lock(""):
+            if registry.is_model(alias) or await self._off_loop(self._catalogue.has, alias):
+                raise InvalidInput("alias", f"{alias} is a model's own name")
+            if target and not registry.is_model(target):
+                registry.served(target)  # says which names are near
+                raise InvalidInput("target", f"{target} is an alias: name the model that it stands for")
+            await self._off_loop(registry.aliases.put, alias, target)
+        registry.changes.notify()
 
     async def _unload(self, name: str, version: str) -> ModelStatus:
         async with self._lock(name):
@@ -195,10 +228,10 @@ class Lifecycle:
             status = registry.status(str(latest.key))
             # Calls that name the model go to another version of it that is loaded, if one is.
             if others := [one for one in registry.all() if one.key.name == name and one.ready is not None]:
-                registry.promote(max(others, key=lambda one: natural_order(one.key.version)))
+                heir = max(others, key=lambda one: natural_order(one.key.version))
+                registry.promote(heir)
                 registry.remove(latest)
-            else:
-                registry.metrics.forget_model(name)
+                self._observe(heir)
             return status
 
     def _check_unused(self, wanted: list[Served]) -> None:
@@ -235,12 +268,7 @@ class Lifecycle:
     def _begin(self, served: Served, ready: ReadyModel, seconds: float) -> None:
         """Let a warmed model take calls."""
         served.ready = ready
-        metrics, runner, loaded = ready.metrics, ready.runner, ready.loaded
-        metrics.watch_queue(runner.statistics)
-        metrics.watch_speed(lambda: runner.tokens_per_second)
-        metrics.workers(alive=runner.workers_alive, configured=self._opener.settings.workers)
-        metrics.batch_token_budget(ready.token_budget)
-        metrics.loaded(seconds)
+        loaded = ready.loaded
         served.status = replace(
             served.status,
             spec=loaded.spec,
@@ -251,6 +279,7 @@ class Lifecycle:
             batch_token_budget=ready.token_budget,
             load_seconds=seconds,
         )
+        self._observe(served)
         self._registry.set_state(served, ModelState.READY)
         logger.info(
             "model ready",
@@ -263,6 +292,17 @@ class Lifecycle:
             },
         )
 
+    def _observe(self, served: Served) -> None:
+        """Let the series of its name show this version."""
+        if (ready := served.ready) is None:
+            return
+        metrics, runner = ready.metrics, ready.runner
+        metrics.watch_queue(runner.statistics)
+        metrics.watch_speed(lambda: runner.tokens_per_second)
+        metrics.workers(alive=runner.workers_alive, configured=self._opener.settings.workers)
+        metrics.batch_token_budget(ready.token_budget)
+        metrics.loaded(served.status.load_seconds)
+
     async def _retire(self, served: Served, state: ModelState) -> None:
         """Take calls away from a version, let those in progress end, and give its memory back."""
         ready, served.ready = served.ready, None
@@ -270,11 +310,15 @@ class Lifecycle:
             self._registry.set_state(served, state)
             return
         self._registry.set_state(served, ModelState.UNLOADING)
-        await ready.unused(self._settings.grace_seconds)
-        ready.cut_off = True
-        self._registry.changes.notify()
-        await ready.unused(_CUT_OFF_SECONDS)
-        await ready.close()
+        try:
+            await ready.unused(self._settings.drain_seconds)
+            ready.cut_off = True
+            self._registry.changes.notify()
+            await ready.unused(_CUT_OFF_SECONDS)
+        finally:
+            await ready.close()
+        if self._registry.present(served.key.name) is served:
+            ready.metrics.at_rest()
         sha256 = ready.loaded.spec.sha256
         del ready
         still = any(one.ready and one.ready.loaded.spec.sha256 == sha256 for one in self._registry.all())
@@ -283,18 +327,8 @@ class Lifecycle:
         served.status = replace(served.status, workers=0)
         self._registry.metrics.model_unload()
         self._registry.set_state(served, state)
-        await asyncio.get_running_loop().run_in_executor(self._opener.threads, give_memory_back)
+        await self._off_loop(give_memory_back)
         logger.info("model unloaded", extra={"model": str(served.key), "state": state.value})
-
-    def _look_up(self, name: str, version: str) -> tuple[Key, Path]:
-        found = version or self._repository.latest(name) or ""
-        folder = self._repository.folder(name, found)
-        if folder is not None:
-            return Key(name, found), folder
-        versions = self._repository.versions(name)
-        if versions:
-            raise ModelNotFound(f"{name}@{version}", tuple(f"{name}@{one}" for one in versions[-3:]))
-        raise ModelNotFound(name, tuple(self._repository.names()[:3]))
 
     def _forget_failures(self, name: str, *, but: Key) -> None:
         """List a name's other versions no more that aren't loaded: the repository still has them."""
@@ -327,8 +361,16 @@ class Lifecycle:
 
     async def _awaken(self, served: Served) -> None:
         async with self._lock(served.key.name):
-            if served.ready is None:
+            # Meanwhile somebody may have loaded it, or another version.
+            if served.ready is None and self._registry.known(served.key) is served:
                 await self._open(served)
+
+    def _check_open(self) -> None:
+        if self._registry.draining:
+            raise Draining("the server is stopping: ask another replica", retry_after_seconds=1.0)
+
+    async def _off_loop(self, work: Callable[..., _T], *arguments: Any) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._opener.threads, work, *arguments)
 
     def _lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())
@@ -336,5 +378,10 @@ class Lifecycle:
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) and not isinstance(error, NearfieldError):
+            logger.error("a change of models failed: this is a bug", exc_info=error)

@@ -109,18 +109,17 @@ class ModelRegistry:
             Draining: the server stops.
         """
         served = self.served(name)
-        metrics = self.metrics.for_model(served.key.name)
+        state = served.status.state
         if self.draining:
-            metrics.rejected("draining")
+            self.metrics.for_model(served.key.name).rejected("draining")
             raise Draining("the server is stopping: ask another replica", retry_after_seconds=_RETRY_SECONDS)
         if served.ready is not None:
             return served.ready
-        metrics.rejected("not_ready")
-        state = served.status.state
+        if state is ModelState.UNLOADED:  # which has no series
+            raise ModelNotReady("the model is not loaded: LoadModel loads it", retry_after_seconds=30.0)
+        self.metrics.for_model(served.key.name).rejected("not_ready")
         if state is ModelState.FAILED:
             raise ModelNotReady("the model could not be loaded: see ListModels", retry_after_seconds=30.0)
-        if state is ModelState.UNLOADED:
-            raise ModelNotReady("the model is not loaded: LoadModel loads it", retry_after_seconds=30.0)
         if state is ModelState.IDLE:
             self.wake(served.key)
         raise ModelNotReady("the model is loading", retry_after_seconds=_RETRY_SECONDS)
@@ -217,14 +216,23 @@ class ModelRegistry:
                 self._present[name] = max(rest, key=lambda key: natural_order(key.version))
             else:
                 self.metrics.forget_model(name)
+        self._count()
         self.changes.notify()
 
     def set_state(self, served: Served, state: ModelState, message: str = "") -> None:
         """Say how a version is."""
         served.status = replace(served.status, state=state, message=message, changed_at=time.time())
-        if self._present.get(served.key.name) == served.key:
-            self.metrics.for_model(served.key.name).state(state)
+        name = served.key.name
+        if self._present.get(name) == served.key:
+            if state is ModelState.UNLOADED:
+                self.metrics.forget_model(name)
+            else:
+                self.metrics.for_model(name).state(state)
+        self._count()
         self.changes.notify()
+
+    def _count(self) -> None:
+        self.metrics.models(one.status.state for one in self._served.values())
 
     def _find(self, target: str) -> Served | None:
         name, _, version = target.partition("@")

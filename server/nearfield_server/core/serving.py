@@ -1,10 +1,8 @@
-"""One loaded model: its workers, who uses it, and how its memory is given back."""
+"""One loaded model: its workers, and who uses it."""
 
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import gc
 import logging
 import time
 from collections.abc import Callable
@@ -21,7 +19,7 @@ from nearfield_server.errors import ModelLoadFailure, NearfieldError
 from nearfield_server.telemetry.metrics import ModelMetrics
 from nearfield_server.types import Limits
 
-__all__ = ["LoadModel", "Opener", "ReadyModel", "ServingSettings", "give_memory_back"]
+__all__ = ["LoadModel", "Opener", "ReadyModel", "ServingSettings"]
 
 logger = logging.getLogger("nearfield.models")
 
@@ -89,9 +87,10 @@ class Opener:
         loaded = await loop.run_in_executor(self.threads, _load_safely, self.load, name, folder)
         try:
             found = await loop.run_in_executor(self.threads, _calibrate, loaded)
-        except NearfieldError as error:
+        except Exception as error:
             loaded.close()
-            msg = f"{folder}: the model failed while it was warmed: {error.message}"
+            reason = error.message if isinstance(error, NearfieldError) else type(error).__name__
+            msg = f"{folder}: the model failed while it was warmed: {reason}"
             raise ModelLoadFailure(msg) from error
         budget = settings.token_budget or found.token_budget
         runner = Runner(
@@ -108,15 +107,6 @@ class Opener:
         )
         runner.start(found.tokens_per_second * settings.workers)
         return ReadyModel(loaded, runner, metrics, budget)
-
-
-def give_memory_back() -> None:
-    """Collect what a closed model left, and let the allocator return its free pages. Takes some tens of ms."""
-    gc.collect()
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-    except (AttributeError, OSError):  # not glibc
-        logger.debug("this C library can't trim its heap")
 
 
 def _calibrate(loaded: LoadedEncoder) -> Calibration:

@@ -7,6 +7,7 @@ exists before the first request.
 
 from __future__ import annotations
 
+import collections
 import importlib.metadata
 import platform
 from collections.abc import Iterable
@@ -24,6 +25,7 @@ from nearfield_server.telemetry.model_metrics import (
     ModelMetrics,
     QueueView,
 )
+from nearfield_server.types import ModelState
 
 __all__ = [
     "DROP_REASONS",
@@ -74,6 +76,11 @@ class Metrics:
         loads = Counter("nearfield_model_loads", "Loads of models that ended", ["outcome"], registry=self.registry)
         self._loads = {outcome: loads.labels(outcome) for outcome in LOAD_OUTCOMES}
         self._unloads = Counter("nearfield_model_unloads", "Versions of models unloaded", registry=self.registry)
+        self._swaps = Counter(
+            "nearfield_model_swaps", "Times that a version took over from another", registry=self.registry
+        )
+        models = Gauge("nearfield_models", "Versions of models in each state", ["state"], registry=self.registry)
+        self._model_states = {state: models.labels(state.value) for state in ModelState}
         self._refused = {reason: self._families.rejected.labels("", reason) for reason in _REFUSED_BEFORE_MODEL}
         self._models: dict[str, ModelMetrics] = {}
 
@@ -95,6 +102,16 @@ class Metrics:
     def model_unload(self) -> None:
         """Count a version that was unloaded."""
         self._unloads.inc()
+
+    def model_swap(self) -> None:
+        """Count a version that took over from another one of its name."""
+        self._swaps.inc()
+
+    def models(self, states: Iterable[ModelState]) -> None:
+        """Set how many versions there are in each state; `states` has the state of each."""
+        counts = collections.Counter(states)
+        for state, series in self._model_states.items():
+            series.set(counts[state])
 
     def request_started(self, rpc: str) -> None:
         """Count a call in."""

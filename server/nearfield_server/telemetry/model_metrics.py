@@ -204,5 +204,11 @@ class ModelMetrics:
         """Read the measured speed whenever it is scraped, on the scraping thread."""
         self._speed.set_function(tokens_per_second)
 
+    def at_rest(self) -> None:
+        """Let go of the queue and the workers of a model that was unloaded."""
+        for series in (self._queue_age, self._speed, *self._queue_items.values(), *self._queue_tokens.values()):
+            series.set_function(float)
+        self.workers(alive=0, configured=0)
+
     def _series(self, family: _Family, *labels: str) -> _Family:
         return family.labels(self._name, *labels)
