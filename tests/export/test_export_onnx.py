@@ -15,6 +15,7 @@ from export_sources import rewrite, write_tokenizer
 from tiny import SIZES, tiny_weights, write_tiny
 
 from nearfield_server.cli import main
+from nearfield_server.encoder.loader import load
 from nearfield_server.export.builder import GraphBuilder
 from nearfield_server.export.editor import GraphEditor
 from nearfield_server.export.errors import ExportError, ParityError
@@ -195,3 +196,29 @@ def test_weights_without_torch_say_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "torch" else known(name))
     with pytest.raises(ExportError, match=r'torch not installed: pip install "nearfield\[export\]"'):
         export_model(options(tmp_path, tmp_path / "made"), SILENT)
+
+
+def test_weights_too_large_for_one_file_lie_beside_it(onnx_folder, tmp_path, monkeypatch):
+    for module in ("files", "graphs", "smoothing"):
+        monkeypatch.setattr(f"nearfield_server.export.{module}.MOST_INLINE_BYTES", 10_000)
+    target = tmp_path / "made"
+    report = export_model(options(onnx_folder, target, precisions=("fp32", "int8", "w8", "fp16")), SILENT)
+    manifest = yaml.safe_load((target / "nearfield.yaml").read_text())
+    assert {"onnx/model.onnx", "onnx/model.onnx.data"} <= set(manifest["sha256"])
+    assert report.rows["fp32"].bytes > 100_000
+    assert report.rows["fp32"].closeness.mean > 0.999999
+    for precision in ("fp32", "int8-rowwise"):
+        loaded = load("x", target, device="cpu", precision=precision)
+        assert loaded.spec.dimensions == SIZES["hidden_size"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no graph", b"\x08\x07"])
+def test_a_damaged_graph_is_named(onnx_folder, tmp_path, content):
+    source = tmp_path / "source"
+    source.mkdir()
+    write_tokenizer(source, token_types=False)
+    rewrite(source / "config.json", model_type="bert")
+    (source / "model.onnx").write_bytes(content)
+    with pytest.raises(ExportError, match=r"model\.onnx"):
+        export_model(options(source, tmp_path / "made"), SILENT)
+    assert not (tmp_path / "made").exists()

@@ -7,9 +7,18 @@ from pathlib import Path
 
 import onnx
 
+from nearfield_server.export.errors import SourceError
 from nearfield_server.export.source import Source
 
-__all__ = ["MOST_INLINE_BYTES", "copy_side_files", "graph_files", "save_graph"]
+__all__ = [
+    "MOST_INLINE_BYTES",
+    "copy_side_files",
+    "graph_bytes",
+    "graph_files",
+    "load_graph",
+    "save_graph",
+    "weight_bytes",
+]
 
 # protobuf refuses messages of 2 GiB.
 MOST_INLINE_BYTES = 1_900_000_000
@@ -27,13 +36,32 @@ _COPIED = (
 )
 
 
+def load_graph(file: Path, *, weights: bool = True) -> onnx.ModelProto:
+    """Reads a graph, with or without its external data. Raises SourceError that names the file."""
+    try:
+        return onnx.load(str(file), load_external_data=weights)
+    except Exception as error:  # protobuf, onnx and the file system raise many kinds
+        first = str(error).strip().partition("\n")[0][:200]
+        raise SourceError(f"{file}: no ONNX graph can be read from it: {first}") from error
+
+
 def save_graph(model: onnx.ModelProto, target: Path) -> None:
     """Writes a graph; weights beyond what one file may hold go beside it, into ``NAME.onnx.data``."""
-    if model.ByteSize() > MOST_INLINE_BYTES:
+    if weight_bytes(model) > MOST_INLINE_BYTES:
         data = f"{target.name}.data"
         onnx.save(model, str(target), save_as_external_data=True, location=data, size_threshold=1024)
     else:
         target.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def weight_bytes(model: onnx.ModelProto) -> int:
+    """Size of a graph's constants, near enough that of the whole, which protobuf can't tell beyond 2 GiB."""
+    return sum(len(tensor.raw_data) for tensor in model.graph.initializer)
+
+
+def graph_bytes(file: Path) -> int:
+    """Size of a graph with its external data."""
+    return sum(one.stat().st_size for one in graph_files(file))
 
 
 def graph_files(file: Path) -> list[Path]:

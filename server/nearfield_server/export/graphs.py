@@ -15,7 +15,7 @@ import onnx
 
 from nearfield_server.export.editor import GraphEditor
 from nearfield_server.export.errors import ExportError
-from nearfield_server.export.files import MOST_INLINE_BYTES, save_graph
+from nearfield_server.export.files import MOST_INLINE_BYTES, graph_bytes, load_graph, save_graph, weight_bytes
 from nearfield_server.export.forward import channel_peaks
 from nearfield_server.export.graph import DirectPooling, Float32, build_graph
 from nearfield_server.export.heads import Head
@@ -79,14 +79,14 @@ class Writer:
         return Written(optimize=False, facts={"bits": 8, "block": 32, "accuracy_level": 4})
 
     def _with_head(self, file: Path, target: Path) -> None:
-        model = onnx.load(str(file))
+        model = load_graph(file)
         save_graph(self.head.append(model) if self.head else model, target)
 
     def _write_float(self, target: Path, sample: Sequence[Encoded]) -> Written:
         plain = self.work / "plain.onnx"
         self._with_head(self.base, plain)
         ways = {"plain operators": (plain, False), "rewritten as it loads": (plain, True)}
-        if plain.stat().st_size < MOST_INLINE_BYTES and sample:
+        if graph_bytes(plain) < MOST_INLINE_BYTES and sample:
             fused, lean = self.work / "fused.onnx", self.work / "lean.onnx"
             save_rewritten(self.base, fused, fused=True)
             self._with_head(fused, lean)
@@ -103,7 +103,7 @@ class Writer:
             best, rates = fastest(opened, sample)
             chosen = next(name for name in ways if rates[name] * _TIE >= rates[best])
         file, optimize = ways[chosen]
-        save_graph(onnx.load(str(file)), target)
+        save_graph(load_graph(file), target)
         return Written(optimize, {"written": chosen, "texts_per_second": {k: round(v, 1) for k, v in rates.items()}})
 
     def _write_int8(self, target: Path) -> Written:
@@ -126,7 +126,7 @@ class Writer:
 
 def prepare(raw: Path, output: str, target: Path) -> None:
     """Writes `raw` with `output` as its only output and everything folded that is constant. Raises ExportError."""
-    editor = GraphEditor(onnx.load(str(raw)))
+    editor = GraphEditor(load_graph(raw))
     chosen = [one for one in editor.graph.output if one.name == output]
     if not chosen:
         raise ExportError(f"{raw}: the graph has no output {output}; it has {', '.join(editor.output_names)}")
@@ -134,7 +134,7 @@ def prepare(raw: Path, output: str, target: Path) -> None:
     editor.graph.output.extend(chosen)
     model = editor.finish()
     save_graph(model, _unfolded(target))
-    if model.ByteSize() < MOST_INLINE_BYTES:
+    if weight_bytes(model) < MOST_INLINE_BYTES:
         save_rewritten(_unfolded(target), target, fused=_needs_fusion(model))
     else:
         save_graph(model, target)
@@ -152,7 +152,7 @@ def direct_weights(source: Source, head: Head) -> EncoderWeights | None:
         return None
     try:
         return load_encoder(source.weights)
-    except (ExportError, TypeError):  # another activation, several files, or numbers that numpy doesn't know
+    except Exception:  # noqa: BLE001 - another activation, several files, or numbers that numpy doesn't know
         return None
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from nearfield_server.export import facts, manifest
 from nearfield_server.export.errors import ExportError, ParityError, SourceError
-from nearfield_server.export.files import copy_side_files
+from nearfield_server.export.files import copy_side_files, load_graph
 from nearfield_server.export.graphs import Writer, direct_weights, prepare
 from nearfield_server.export.heads import POOLINGS, Head
 from nearfield_server.export.hub import resolve
@@ -226,12 +226,7 @@ class _Run:
 
 def _output_of(raw: Path, source: Source) -> tuple[str, bool]:
     """Which output to keep, and whether a head is to be put behind it. Raises SourceError."""
-    import onnx  # noqa: PLC0415
-
-    outputs = {
-        one.name: len(one.type.tensor_type.shape.dim)
-        for one in onnx.load(str(raw), load_external_data=False).graph.output
-    }
+    outputs = {one.name: len(one.type.tensor_type.shape.dim) for one in load_graph(raw, weights=False).graph.output}
     wanted = {
         Task.EMBED: (
             [(TEXT_OUTPUT, False)]

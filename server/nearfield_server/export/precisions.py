@@ -11,6 +11,7 @@ from typing import Any
 
 import onnx
 
+from nearfield_server.export.files import load_graph, save_graph
 from nearfield_server.export.rowwise_pass import quantize_tables
 from nearfield_server.export.runtime import FUSED_ATTENTIONS, fuse_transformer, to_half, to_weight_blocks
 
@@ -24,7 +25,7 @@ def write_weight_blocks(file: Path, target: Path) -> None:
     """8-bit weights, one scale per 32 of them; the embedding table int8 by rows."""
     with quiet():
         model = to_weight_blocks(file)
-    target.write_bytes(quantize_tables(model).SerializeToString(deterministic=True))
+    save_graph(quantize_tables(model), target)
 
 
 def write_half(file: Path, target: Path, config: Mapping[str, Any]) -> dict[str, int]:
@@ -40,10 +41,10 @@ def write_half(file: Path, target: Path, config: Mapping[str, Any]) -> dict[str,
         try:
             fused = fuse_transformer(file, rules, *((heads, width) if heads and width else (0, 0)))
         except Exception:  # noqa: BLE001 - the tool asserts its way through graphs; unfused is right too, only slower
-            fused = onnx.load(str(file))
+            fused = load_graph(file)
         counts = {name: sum(node.op_type == name for node in fused.graph.node) for name in FUSED_ATTENTIONS}
         half = to_half(fused, _indices(fused))
-    onnx.save(half, str(target))
+    save_graph(half, target)
     return {name: count for name, count in counts.items() if count}
 
 

@@ -72,11 +72,18 @@ def multiplications(editor: GraphEditor) -> list[Multiplication]:
     return found
 
 
-def quantize_rowwise(model: onnx.ModelProto, smoothing: Mapping[str, Floats] = NO_SMOOTHING) -> onnx.ModelProto:
-    """A row-wise int8 copy of a float32 `model`; `smoothing` holds divisors [inputs] by the name of the rows."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    editor = GraphEditor(copy)
+def quantize_rowwise(
+    model: onnx.ModelProto, smoothing: Mapping[str, Floats] = NO_SMOOTHING, *, in_place: bool = False
+) -> onnx.ModelProto:
+    """A row-wise int8 copy of a float32 `model`, or the model itself changed `in_place`.
+
+    `smoothing` holds divisors [inputs] by the name of the rows.
+    """
+    if not in_place:
+        copy = onnx.ModelProto()
+        copy.CopyFrom(model)
+        model = copy
+    editor = GraphEditor(model)
     writer = _Writer(editor, smoothing)
     todo = {one.node.output[0]: one for one in multiplications(editor)}
     nodes: list[onnx.NodeProto] = []

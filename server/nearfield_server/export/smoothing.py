@@ -16,7 +16,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from nearfield_server.export.editor import GraphEditor
-from nearfield_server.export.files import MOST_INLINE_BYTES, save_graph
+from nearfield_server.export.files import MOST_INLINE_BYTES, load_graph, save_graph, weight_bytes
 from nearfield_server.export.measure import unit
 from nearfield_server.export.rowwise_pass import Multiplication, multiplications, quantize_rowwise
 from nearfield_server.export.runtime import open_graph
@@ -39,9 +39,9 @@ def smooth_and_quantize(file: Path, texts: Sequence[Encoded], target: Path) -> d
     Returns 1 minus the relative error of the outputs on some of `texts` by strength, best first. Without texts, and for
     a graph too large to be opened from memory, nothing is smoothed.
     """
-    model = onnx.load(str(file))
-    if not texts or model.ByteSize() > MOST_INLINE_BYTES:
-        save_graph(quantize_rowwise(model), target)
+    model = load_graph(file)
+    if not texts or weight_bytes(model) > MOST_INLINE_BYTES:
+        save_graph(quantize_rowwise(model, in_place=True), target)
         return {}
     sites = _sites(model)
     peaks = _channel_peaks(model, sorted(sites), texts)

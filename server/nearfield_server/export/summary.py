@@ -8,7 +8,7 @@ from typing import Any
 import onnx
 
 from nearfield_server.export import facts
-from nearfield_server.export.files import graph_files
+from nearfield_server.export.files import graph_files, load_graph
 from nearfield_server.export.manifest import digests, tool_versions
 from nearfield_server.export.report import Report, Row
 from nearfield_server.export.source import Source
@@ -121,7 +121,7 @@ def _versions(source: Source) -> dict[str, str]:
 
 
 def _first_output(file: Path) -> onnx.ValueInfoProto:
-    return onnx.load(str(file), load_external_data=False).graph.output[0]
+    return load_graph(file, weights=False).graph.output[0]
 
 
 def _output(file: Path) -> str:

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 
-from nearfield_server.export.files import graph_files, save_graph
+from nearfield_server.export.files import graph_bytes, load_graph, save_graph
 from nearfield_server.export.graphs import Written
 from nearfield_server.export.heads import Head
 from nearfield_server.export.measure import (
@@ -52,7 +51,7 @@ class Verifier:
         graph = Graph(file, self.task, optimize=written.optimize)
         return Row(
             file=f"{file.parent.name}/{file.name}",
-            bytes=sum(one.stat().st_size for one in graph_files(file)),
+            bytes=graph_bytes(file),
             closeness=closeness(graph.run_all(self.texts), self.reference, self.task),
             batch_dependence=batch_dependence(graph, self.texts[:_DEPENDENCE_TEXTS]),
             texts_per_second=0.0,
@@ -73,7 +72,7 @@ class Verifier:
     def run_alone(self, base: Path, head: Head | None, work: Path) -> list[Floats]:
         """The float32 graph's own results, each text alone: the reference where there is nothing else."""
         whole = work / "reference.onnx"
-        model = onnx.load(str(base))
+        model = load_graph(base)
         save_graph(head.append(model) if head else model, whole)
         graph = Graph(whole, self.task, optimize=True)
         return [graph.run([text])[0] for text in self.texts]
@@ -104,7 +103,7 @@ def verify_images(source: Source, file: Path, written: Written, base: Path) -> R
     found = graph.run(images)
     return Row(
         file=f"{file.parent.name}/{file.name}",
-        bytes=sum(one.stat().st_size for one in graph_files(file)),
+        bytes=graph_bytes(file),
         closeness=closeness(found, expected, Task.EMBED),
         batch_dependence=graph.batch_dependence(images),
         texts_per_second=len(images) / min(_seconds(graph, images) for _ in range(_IMAGE_ROUNDS)),
