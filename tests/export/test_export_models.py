@@ -9,6 +9,7 @@ import yaml
 from export_sources import BUILDERS, WIDTH
 
 from nearfield_server.encoder.loader import load
+from nearfield_server.export.errors import ExportError
 from nearfield_server.export.pipeline import Options, export_model
 from nearfield_server.export.tasks import MANIFEST_NAMES, Task
 
@@ -89,3 +90,22 @@ def test_figures_are_finite(exported):
     _, _, report, _ = exported
     for _, row in report.everything():
         assert np.isfinite([row.closeness.mean, row.closeness.worst, row.closeness.order, row.texts_per_second]).all()
+
+
+def test_a_task_that_the_weights_are_not_made_for_is_refused(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    BUILDERS["roberta-plain"](source)
+    with pytest.raises(ExportError, match=r"the weights lack classifier.*isn't made for the task rerank"):
+        export_model(Options(model=str(source), target=tmp_path / "made", task="rerank"), [].append)
+    assert [one.name for one in tmp_path.iterdir()] == ["source"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\x10\x00\x00\x00\x00\x00\x00\x00{}"])
+def test_damaged_weights_are_refused(tmp_path, content):
+    source = tmp_path / "source"
+    source.mkdir()
+    BUILDERS["roberta-plain"](source)
+    (source / "model.safetensors").write_bytes(content)
+    with pytest.raises(ExportError, match="transformers can't load it"):
+        export_model(Options(model=str(source), target=tmp_path / "made"), [].append)

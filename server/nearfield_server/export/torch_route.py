@@ -57,7 +57,7 @@ def write_graph(source: Source, folder: Path, opset: int) -> Path:
     model = _load(source)
     try:
         onnx_export_from_model(model, folder, task=task, opset=opset, do_validation=False, library_name="transformers")
-    except (ValueError, KeyError, NotImplementedError, RuntimeError) as error:
+    except Exception as error:  # a model that it doesn't know fails in ways of its own
         kind = source.config.get("model_type")
         first = str(error).strip().partition("\n")[0][:300]
         raise ExportError(f"optimum can't export model_type {kind} as {task}: {first}") from error
@@ -114,12 +114,23 @@ def _load(source: Source) -> Any:
     if model_type == "modernbert":
         settings["reference_compile"] = False
     try:
-        loaded = getattr(transformers, kind).from_pretrained(
-            str(source.weights), use_safetensors=True, trust_remote_code=False, local_files_only=True, **settings
+        loaded, notes = getattr(transformers, kind).from_pretrained(
+            str(source.weights),
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+            **settings,
         )
     except Exception as error:  # damaged files raise kinds of their own
         first = str(error).strip().partition("\n")[0][:300]
         raise SourceError(f"{source.weights}: transformers can't load it: {first}") from error
+    # transformers fills what a checkpoint lacks with random numbers. The pooler's are never read here.
+    if missing := sorted(name for name in notes["missing_keys"] if "pooler" not in name):
+        raise SourceError(
+            f"{source.weights}: the weights lack {', '.join(missing[:3])}{', …' * (len(missing) > 3)}:"  # noqa: PLR2004
+            f" the model isn't made for the task {source.task.value}"
+        )
     return loaded.eval()
 
 
