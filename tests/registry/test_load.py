@@ -1,8 +1,5 @@
 """Models loaded, swapped, named and unloaded while a server runs."""
 
-import json
-import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -12,54 +9,14 @@ import grpc
 import numpy as np
 import pytest
 from google.rpc.error_details_pb2 import PreconditionFailure, ResourceInfo
-from google.rpc.status_pb2 import Status
 
 from nearfield.v1 import embed_pb2, model_pb2, types_pb2
 from nearfield_server.core.repository import Repository, natural_order
-from nearfield_server.errors import ModelLoadFailure
 
+from .calls import FAILED, READY, UNLOADED, alias, eventually, listed, load, present, refused, unload
 from .conftest import put
 
-READY, FAILED, UNLOADED = model_pb2.MODEL_STATE_READY, model_pb2.MODEL_STATE_FAILED, model_pb2.MODEL_STATE_UNLOADED
 pytestmark = pytest.mark.slow
-
-
-def load(stubs, name, version="", **options):
-    return stubs.models.LoadModel(model_pb2.LoadModelRequest(name=name, version=version, **options), timeout=60).model
-
-
-def unload(stubs, name, version=""):
-    return stubs.models.UnloadModel(model_pb2.UnloadModelRequest(name=name, version=version), timeout=60).model
-
-
-def alias(stubs, name, target):
-    reply = stubs.models.SetAlias(model_pb2.SetAliasRequest(alias=name, target=target), timeout=10)
-    return {one.alias: one.target for one in reply.aliases}
-
-
-def listed(stubs):
-    reply = stubs.models.ListModels(model_pb2.ListModelsRequest())
-    return {(one.name, one.repository_version): one.state for one in reply.models}
-
-
-def present(stubs, name):
-    return stubs.models.GetModel(model_pb2.GetModelRequest(name=name)).model.repository_version
-
-
-def refused(call, code, text):
-    with pytest.raises(grpc.RpcError) as caught:
-        call()
-    assert caught.value.code() is getattr(grpc.StatusCode, code), caught.value.details()
-    assert text in caught.value.details()
-    return Status.FromString(dict(caught.value.trailing_metadata())["grpc-status-details-bin"]).details
-
-
-def eventually(condition):
-    """Wait for what another thread does; a minute is the limit of a hang, not a measure."""
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_the_latest_version_is_served_from_the_start(repository, serve):
@@ -182,40 +139,6 @@ def test_unload_first_brings_the_old_one_back_when_the_new_one_fails(repository,
     assert load(stubs, "mine", unload_first=True).repository_version == "3"
 
 
-def test_aliases_move_at_once_and_survive_a_restart(repository, serve, tmp_path):
-    put(repository, "mine", "1")
-    put(repository, "mine", "2")
-    data = tmp_path / "data"
-    stubs = serve(data_dir=data, repository={"startup": "none"}, aliases={"stable": "all-MiniLM-L6-v2"})
-    load(stubs, "mine", "1")
-    load(stubs, "mine", "2", keep_previous=True)
-    assert alias(stubs, "query@canary", "mine@2") == {"query@canary": "mine@2", "stable": "all-MiniLM-L6-v2"}
-    assert stubs.call("query@canary").model == "mine"
-    assert stubs.models.GetModel(model_pb2.GetModelRequest(name="query@canary")).model.repository_version == "2"
-    alias(stubs, "default", "mine@1")
-    assert stubs.models.GetModel(model_pb2.GetModelRequest()).model.repository_version == "1"
-    assert stubs.models.ListModels(model_pb2.ListModelsRequest()).models[0].name == "mine"
-    refused(lambda: unload(stubs, "mine", "2"), "FAILED_PRECONDITION", "query@canary stands for mine@2")
-    refused(lambda: alias(stubs, "mine", "all-MiniLM-L6-v2"), "INVALID_ARGUMENT", "is a model's own name")
-    refused(lambda: alias(stubs, "a", "query@canary"), "INVALID_ARGUMENT", "is an alias")
-    refused(lambda: alias(stubs, "a b", "mine"), "INVALID_ARGUMENT", "must be NAME")
-    refused(lambda: alias(stubs, "a", "minee"), "NOT_FOUND", "did you mean mine")
-    alias(stubs, "default", "")
-    assert stubs.models.GetModel(model_pb2.GetModelRequest()).model.name == "all-MiniLM-L6-v2"
-    alias(stubs, "stable", "")
-    again = serve(data_dir=data, aliases={"stable": "all-MiniLM-L6-v2"})
-    aliases = again.models.ListModels(model_pb2.ListModelsRequest()).aliases
-    assert {one.alias: one.target for one in aliases} == {"query@canary": "mine@2"}
-    assert again.call("query@canary").model == "mine"
-
-
-def test_a_damaged_file_of_aliases_is_named(serve, tmp_path):
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "aliases.json").write_text('{"a": ')
-    with pytest.raises(Exception, match=r"aliases\.json: can't be read"):
-        serve(data_dir=tmp_path / "data")
-
-
 def test_whether_callers_may_manage_models(repository, serve):
     put(repository, "mine", "1")
     stubs = serve(admin="off")
@@ -253,92 +176,6 @@ def test_a_stream_ends_on_the_model_that_it_began_with(repository, serve):
     assert "replaced or unloaded" in caught.value.details()
     swap.join(60)
     eventually(lambda: ("mine", "1") not in listed(stubs))
-
-
-def test_a_model_that_nobody_calls_sleeps_and_wakes(repository, serve):
-    put(repository, "mine", "1")
-    stubs = serve(repository={"idle_unload_seconds": 0.4})
-    idle = model_pb2.MODEL_STATE_IDLE
-    deadline = time.monotonic() + 30
-    eventually(lambda: listed(stubs)["mine", "1"] == idle)
-    refused(lambda: stubs.call("mine"), "UNAVAILABLE", "is loading")
-    while True:
-        try:
-            assert stubs.call("mine").model == "mine"
-        except grpc.RpcError as error:
-            if error.code() is not grpc.StatusCode.UNAVAILABLE or time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-        else:
-            break
-
-
-def test_following_the_folder(repository, serve):
-    put(repository, "mine", "1")
-    stubs = serve(repository={"poll_seconds": 0.1})
-    put(repository, "mine", "2")
-    eventually(lambda: present(stubs, "mine") == "2")
-    # One that is broken, or that can't go for its alias, stands in nobody's way.
-    put(repository, "broken", "1", onnx__model_dot_onnx=b"no graph")
-    put(repository, "named", "1")
-    put(repository, "new", "1")
-    eventually(
-        lambda: {("new", "1"), ("named", "1")} <= {one for one, state in listed(stubs).items() if state == READY}
-    )
-    assert listed(stubs)["broken", "1"] == FAILED
-    alias(stubs, "kept", "named")
-    for name in ("broken", "named", "new"):
-        (repository / name).rename(repository.parent / name)
-    eventually(lambda: not {("new", "1"), ("broken", "1")} & set(listed(stubs)))
-    assert stubs.call("kept").model == "named"
-    # A version that goes leaves its place to the one before.
-    eventually(lambda: ("mine", "1") not in listed(stubs))
-    (repository / "mine" / "2").rename(repository.parent / "mine-2")
-    eventually(lambda: present(stubs, "mine") == "1")
-    # A repository that can't be read is no reason to unload anything.
-    repository.rename(repository.parent / "elsewhere")
-    (repository.parent / "elsewhere").rename(repository)
-    eventually(lambda: listed(stubs) == {("all-MiniLM-L6-v2", ""): READY, ("mine", "1"): READY, ("named", "1"): READY})
-
-
-def test_following_loads_nothing_that_the_start_left_out(repository, serve):
-    put(repository, "mine", "1")
-    stubs = serve(repository={"poll_seconds": 0.05, "startup": "none"})
-    put(repository, "mine", "2")
-    eventually(lambda: present(stubs, "mine") == "2")
-    put(repository, "other", "1")
-    eventually(lambda: ("other", "1") in listed(stubs))
-    unload(stubs, "mine")
-    put(repository, "third", "1")
-    eventually(lambda: ("third", "1") in listed(stubs))
-    assert listed(stubs)["mine", "2"] == UNLOADED
-
-
-def test_versions_that_aliases_stand_for_are_loaded_at_start(repository, serve):
-    put(repository, "mine", "1")
-    put(repository, "mine", "2")
-    put(repository, "taken", "1")
-    aliases = {"query@stable": "mine@1", "default": "mine@1", "taken": "mine", "nothing": "nobody"}
-    stubs = serve(aliases=aliases)
-    assert listed(stubs) == {("all-MiniLM-L6-v2", ""): READY, ("mine", "1"): READY, ("mine", "2"): READY}
-    assert present(stubs, "query@stable") == present(stubs, "") == "1"
-    assert present(stubs, "mine") == present(stubs, "taken") == "2"
-    refused(lambda: stubs.call("nothing"), "NOT_FOUND", "no model of that name")
-    refused(lambda: load(stubs, "taken"), "FAILED_PRECONDITION", "taken is an alias of mine")
-    with pytest.raises(ModelLoadFailure, match=r"the alias default stands for mine@3, .* out of the settings"):
-        serve(aliases={"default": "mine@3"}, listen="127.0.0.1:0")
-
-
-def test_an_alias_is_no_name_of_the_repository(repository, serve):
-    put(repository, "mine", "1")
-    put(repository, "mine", "2")
-    stubs = serve()
-    refused(lambda: alias(stubs, "mine@1", "mine"), "INVALID_ARGUMENT", "is a model's own name")
-    put(repository, "later", "1")
-    refused(lambda: alias(stubs, "later", "mine"), "INVALID_ARGUMENT", "is a model's own name")
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda number: alias(stubs, f"alias-{number}", "mine@2"), range(24)))
-    assert len(alias(stubs, "one-more", "mine")) == 25
 
 
 def test_loads_of_one_name_at_once(repository, serve):
@@ -432,24 +269,3 @@ def test_links_that_lead_out_of_the_repository_are_no_models(tmp_path):
     repository = Repository(tmp_path / "models")
     assert (repository.names(), repository.versions("good")) == (["good"], ["2"])
     assert repository.folder("good", "1") is None
-
-
-def test_aliases_are_whole_after_a_kill(tmp_path):
-    """Every acknowledged alias is there, whenever the process is killed."""
-    code = """
-import sys
-from pathlib import Path
-from nearfield_server.core.aliases import Aliases
-aliases = Aliases(Path(sys.argv[1]), {})
-for number in range(100000):
-    aliases.put("a", f"m@{number}")
-    print(number, flush=True)
-"""
-    file = tmp_path / "aliases.json"
-    with subprocess.Popen([sys.executable, "-c", code, file], stdout=subprocess.PIPE, text=True) as child:
-        for _ in range(50):
-            last = int(child.stdout.readline())
-        child.kill()
-        rest = child.stdout.read().split()
-    acknowledged = int(rest[-1]) if rest else last
-    assert int(json.loads(file.read_text())["a"].partition("@")[2]) >= acknowledged
