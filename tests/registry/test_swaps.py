@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -42,37 +43,55 @@ def process(tmp_path, repository):
         assert child.wait(30) == 0
 
 
+@contextmanager
+def traffic(target, texts, due):
+    """Four callers that never wait; gives lists of each call's greatest difference from `due`, and of failures."""
+    stop, failures, calls = threading.Event(), [], []
+
+    def call():
+        with nearfield.Client(target, retry=nearfield.RetryPolicy(max_attempts=1)) as own:
+            while not stop.is_set():
+                try:
+                    rows = own.embed(texts, model="mine", timeout=30)
+                    calls.append(float(np.abs(rows - due).max()))
+                except nearfield.NearfieldError as error:
+                    failures.append(error)
+
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield calls, failures
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(60)
+
+
+def swap(client, times):
+    """Load the two versions in turns; each swap is over when the old version is no longer listed."""
+    for number in range(times):
+        version = "1" if number % 2 == 0 else "2"
+        assert client.load_model("mine", version).repository_version == version
+        while sum(one.name == "mine" for one in client.models()) > 1:
+            time.sleep(0.02)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_no_call_fails_and_memory_is_given_back(process, golden):
     target, pid = process
-    stop, failures, calls = threading.Event(), [], []
+    texts = golden.texts[:16]
+    memory = psutil.Process(pid).memory_info
     with nearfield.Client(target) as client:
-        due = client.embed(golden.texts[:16])
-
-        def traffic():
-            with nearfield.Client(target, retry=nearfield.RetryPolicy(max_attempts=1)) as own:
-                while not stop.is_set():
-                    try:
-                        rows = own.embed(golden.texts[:16], model="mine", timeout=30)
-                        calls.append(float(np.abs(rows - due).max()))
-                    except nearfield.NearfieldError as error:
-                        failures.append(error)
-
-        threads = [threading.Thread(target=traffic) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        time.sleep(2)
-        client.load_model("mine", "1")
-        before = psutil.Process(pid).memory_info().rss
-        for swap in range(SWAPS):
-            made = client.load_model("mine", "2" if swap % 2 == 0 else "1")
-            assert made.repository_version == ("2" if swap % 2 == 0 else "1")
-        stop.set()
-        for thread in threads:
-            thread.join(60)
-        time.sleep(1)
-        after = psutil.Process(pid).memory_info().rss
+        due = client.embed(texts)
+        # Both measures are taken after the same traffic, when the old version has gone.
+        with traffic(target, texts, due):
+            swap(client, 2)
+        before = memory().rss
+        with traffic(target, texts, due) as (calls, failures):
+            swap(client, SWAPS)
+        after = memory().rss
     print(f"{SWAPS} swaps, {len(calls)} calls, {len(failures)} failed, RSS {before / 1e6:.0f} to {after / 1e6:.0f} MB")
     assert not failures
     assert len(calls) > SWAPS
