@@ -10,7 +10,7 @@ import pytest
 from nearfield.v1 import model_pb2
 from nearfield_server.errors import ModelLoadFailure
 
-from .calls import READY, alias, listed, load, present, refused, unload
+from .calls import READY, UNLOADED, alias, listed, load, present, refused, unload
 from .conftest import put
 
 pytestmark = pytest.mark.slow
@@ -63,6 +63,20 @@ def test_versions_that_aliases_stand_for_are_loaded_at_start(repository, serve):
     refused(lambda: load(stubs, "taken"), "FAILED_PRECONDITION", "taken is an alias of mine")
     with pytest.raises(ModelLoadFailure, match=r"the alias default stands for mine@3, .* out of the settings"):
         serve(aliases={"default": "mine@3"}, listen="127.0.0.1:0")
+
+
+def test_a_version_that_an_alias_stands_for_outlives_its_swap(repository, serve):
+    put(repository, "mine", "1")
+    stubs = serve()
+    alias(stubs, "default", "mine@1")
+    put(repository, "mine", "2")
+    refused(lambda: load(stubs, "mine", unload_first=True), "FAILED_PRECONDITION", "default stands for mine@1")
+    assert load(stubs, "mine").repository_version == "2"
+    assert (present(stubs, "mine"), present(stubs, "")) == ("2", "1")
+    assert stubs.call().model == "mine"
+    alias(stubs, "default", "mine")
+    assert unload(stubs, "mine", "1").state == UNLOADED
+    assert present(stubs, "") == "2"
 
 
 def test_an_alias_is_no_name_of_the_repository(repository, serve):

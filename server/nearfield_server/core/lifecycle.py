@@ -180,6 +180,12 @@ class Lifecycle:
                 raise AlreadyExists(f"{key} is loaded", resource=str(key))
             old = registry.present(name)
             old = old if old is not None and old.ready is not None else None
+            # An alias of that very version still needs it.
+            if old is not None and (aliases := registry.aliases.of(str(old.key))):
+                if unload_first:
+                    text = f"{', '.join(aliases)} stands for {old.key}: point it elsewhere first, or don't unload first"
+                    raise FailedPrecondition(f"models/{old.key}", text)
+                keep = True
             new = registry.add(key, folder, ModelState.LOADING)
             if old is not None and unload_first:
                 registry.promote(new)  # calls are told that the model loads
