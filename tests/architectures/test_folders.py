@@ -25,11 +25,6 @@ def rewrite(file, **values):
     file.write_text(json.dumps(json.loads(file.read_text()) | values))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="encoder/folder.py max_tokens: a stated limit must be held to max_position_embeddings (less the offset); "
-    "today calibration fails, and the message is `the model failed on this input`, with neither file nor fault",
-)
 def test_a_limit_beyond_the_positions_that_the_model_has(zoo, start_server, tmp_path):
     """sentence-transformers writes so where RoBERTa's tokenizer states no limit; it fails itself on long texts."""
     shutil.copytree(zoo["roberta"], tmp_path / "model")

@@ -7,24 +7,6 @@ from foreign import unwarned
 pytestmark = pytest.mark.slow
 TOLERANCE = 1e-4
 NAMES = ["colbert", "colbert-modern", "colbert-attending", "colbert-stanford", "colbert-native"]
-PYLATE_LIMIT = pytest.mark.xfail(
-    strict=True,
-    reason="PyLate saves max_seq_length = document_length - 1, since it adds the marker after cutting: "
-    "encoder/heads.py must not hold documents below document_length for it",
-)
-NATIVE = pytest.mark.xfail(
-    strict=True,
-    reason="sentence-transformers 6 saves model_type MultiVectorEncoder: prompts query and document hold the markers, "
-    "sentence_bert_config.json query_expansion and document_length, 2_MultiVectorMask/config.json skiplist_words",
-)
-DOCUMENTS = [
-    pytest.param("colbert", marks=PYLATE_LIMIT),
-    pytest.param("colbert-modern", marks=PYLATE_LIMIT),
-    pytest.param("colbert-attending", marks=PYLATE_LIMIT),
-    "colbert-stanford",
-    pytest.param("colbert-native", marks=NATIVE),
-]
-QUERIES = [*NAMES[:-1], DOCUMENTS[-1]]
 
 
 @pytest.fixture(scope="session")
@@ -54,12 +36,12 @@ def ids_of(vectors, index):
     return vectors.token_ids[vectors.offsets[index] : vectors.offsets[index + 1]].tolist()
 
 
-@pytest.mark.parametrize("name", QUERIES)
+@pytest.mark.parametrize("name", NAMES)
 def test_queries(served, reference, texts, name):
     check(served, texts, name, "query", *reference(name, query=True))
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
+@pytest.mark.parametrize("name", NAMES)
 def test_documents(served, reference, texts, name):
     check(served, texts, name, "document", *reference(name, query=False))
 
@@ -82,7 +64,7 @@ def test_documents_are_meant_where_nothing_is_said(served, reference, texts):
         assert_same(vectors[index], ids_of(vectors, index), rows[index], ids[index])
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
+@pytest.mark.parametrize("name", NAMES)
 def test_reranking_sums_the_best_match_of_each_token_of_the_query(served, reference, texts, name):
     queries, documents = reference(name, query=True)[0], reference(name, query=False)[0]
     chosen = [at for at, rows in enumerate(documents) if len(rows)]
@@ -102,7 +84,7 @@ def test_a_projection_that_the_graph_lacks_is_not_left_out_quietly(states):
 
 
 def test_what_the_models_are_said_to_give(states):
-    for name in NAMES[:-1]:
+    for name in NAMES:
         assert states[name].outputs == ("multi",)
         assert states[name].dimensions == 16
     assert states["colbert"].max_query_tokens == 32

@@ -16,7 +16,7 @@ from folders import FILES, WIDTH, graph, node, tokenizer_json
 from onnx import TensorProto, helper
 from onnx.external_data_helper import set_external_data
 
-__all__ = ["ACCEPTED", "CASES", "FAULTS", "GIGANTIC", "Case"]
+__all__ = ["ACCEPTED", "CASES", "GIGANTIC", "Case"]
 
 MANIFEST = "nearfield.yaml"
 ONNX = r"onnx/model\.onnx: "
@@ -259,20 +259,6 @@ CASES = {
 }
 GIGANTIC = Case(r"config\.json|nearfield\.yaml", _config(**_EXTREME) | _UNSTATED)
 """A limit of 10^30 tokens, on which calibration stumbles: served by a server of its own."""
-
-# Not yet as it should be: name and what is wrong.
-FAULTS = {
-    "manifest-object": "the message has line breaks of the YAML library's in it",
-    "manifest-deep": "RecursionError isn't foreseen: the message doesn't name nearfield.yaml",
-    "config-deep": "RecursionError isn't foreseen: the message doesn't name config.json",
-    "tokenizer-ids-beyond-the-graph": "loaded, though its template adds an id outside the vocabulary: every call fails",
-    "pooling-of-a-wrong-type": "a mapping is taken for the list of its keys",
-    "prompts-number": "a number is taken for a prompt: texts get `5` put before them",
-    "default-prompt-list": "TypeError isn't foreseen: the message names no file",
-    "labels-same": "two labels of one name can't be told apart in a reply",
-    "labels-null": "labels are called None",
-    "labels-count": "ValueError isn't foreseen: the message names no file",
-}
 
 
 def _code(folder: Path) -> None:

@@ -111,7 +111,7 @@ class Pipeline:
         left = None if deadline is None else deadline - time.monotonic()
         try:
             async with asyncio.timeout(left):
-                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+                return await asyncio.get_running_loop().run_in_executor(self._threads, _without_panics, work)
         except TimeoutError:
             msg = "the deadline passed"
             raise DeadlineExceeded(msg) from None
@@ -121,7 +121,7 @@ class Pipeline:
         if ticket.closed:
             return
         try:
-            ran.tokens = work.prepare()
+            ran.tokens = _without_panics(work.prepare)
             ran.tokenized_at = time.monotonic()
             units: Sequence[Tokens] = ran.tokens
             if self._cache is not None and all(one.wanted == DENSE_ONLY for one in ran.tokens):
@@ -163,3 +163,14 @@ def _seen(one: Tokens) -> list[npt.NDArray[Any]]:
     if one.pixels is not None:
         return [one.pixels]
     return [part for part in (one.ids, one.type_ids, one.mask) if part is not None]
+
+
+def _without_panics(work: Callable[[], _T]) -> _T:
+    """Run `work`; what a library written in Rust raises when it panics is no Exception, and would be nobody's error."""
+    try:
+        return work()
+    except Exception:
+        raise
+    except BaseException as error:
+        msg = "a library panicked"
+        raise RuntimeError(msg) from error

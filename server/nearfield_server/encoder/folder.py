@@ -23,6 +23,7 @@ _POOLING_KEYS = {
 }
 # What tokenizer_config.json holds when nobody knew the limit is a number beyond all texts.
 _SANE_LENGTH = 1_000_000
+_MOST_POSITIONS = 1 << 24
 # Position ids of these start after the padding id, so that many positions are never used.
 _OFFSET_POSITIONS = {"roberta", "xlm-roberta", "camembert", "mpnet", "longformer", "xlm-roberta-xl"}
 
@@ -55,8 +56,8 @@ class ModelFolder:
             return self.manifest.pooling
         if mode := self.pooling_config.get("pooling_mode"):
             names = {"mean": Pooling.MEAN, "cls": Pooling.CLS, "lasttoken": Pooling.LAST_TOKEN, "max": Pooling.MAX}
-            chosen = [mode] if isinstance(mode, str) else list(mode)
-            if len(chosen) == 1 and chosen[0] in names:
+            chosen = mode if isinstance(mode, list) else [mode]
+            if len(chosen) == 1 and isinstance(chosen[0], str) and chosen[0] in names:
                 return names[chosen[0]]
             raise self.failure("1_Pooling/config.json", f"pooling {mode} isn't offered; known: {', '.join(names)}")
         switched_on = [
@@ -90,17 +91,25 @@ class ModelFolder:
         """Longest input, special tokens included."""
         if self.manifest.max_tokens is not None:
             return self.manifest.max_tokens
+        positions = self.positions
         candidates = (self.sentence_bert_config.get("max_seq_length"), self.tokenizer_config.get("model_max_length"))
         for value in candidates:
             if isinstance(value, (int, float)) and 0 < value < _SANE_LENGTH:
-                return int(value)
+                return int(value) if positions is None else min(int(value), positions)
+        if positions is not None:
+            return positions
+        raise self.failure("nearfield.yaml", "no file tells the longest input: add `max_tokens: N`")
+
+    @property
+    def positions(self) -> int | None:
+        """Positions that the model has for tokens; `None`: no file says it."""
         config = self.text_config
         positions = config.get("max_position_embeddings")
-        if isinstance(positions, int) and positions > 0:
-            padding = config.get("pad_token_id")
-            offset = (padding if isinstance(padding, int) else 1) + 1
-            return positions - (offset if config.get("model_type") in _OFFSET_POSITIONS else 0)
-        raise self.failure("nearfield.yaml", "no file tells the longest input: add `max_tokens: N`")
+        if not isinstance(positions, int) or not 0 < positions <= _MOST_POSITIONS:
+            return None
+        padding = config.get("pad_token_id")
+        offset = (padding if isinstance(padding, int) else 1) + 1
+        return positions - (offset if config.get("model_type") in _OFFSET_POSITIONS else 0)
 
     @property
     def text_config(self) -> dict[str, Any]:
@@ -226,7 +235,7 @@ def _json(folder: Path, name: str, kind: type) -> Any:
         return kind()
     try:
         value = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         msg = f"{path}: can't be read as JSON: {error}"
         raise ModelLoadFailure(msg) from error
     if not isinstance(value, kind):

@@ -21,12 +21,14 @@ __all__ = ["multi_head", "scores_head", "sparse_head", "task_of"]
 
 _TOKENS, _VOCABULARY, _LOGITS, _CONTEXT = ("last_hidden_state", "token_embeddings"), "sparse_embedding", "logits", 3
 _STANFORD_FILE = "artifact.metadata"
+_NATIVE = "MultiVectorEncoder"
 _ACTIVATIONS = {"Sigmoid": Activation.SIGMOID, "Softmax": Activation.SOFTMAX, "Identity": Activation.NONE}
 _PROBLEMS = {
     "multi_label_classification": Activation.SIGMOID,
     "single_label_classification": Activation.SOFTMAX,
     "regression": Activation.NONE,
 }
+_MOST_LABELS = 1_000_000
 _SPARSE_RANKS = {2: SparseSource.VOCABULARY, 3: SparseSource.LOGITS}
 
 
@@ -100,8 +102,8 @@ def multi_head(folder: ModelFolder, graph: GraphSignature, tokenizer: Tokenizer)
         normalize=stated.normalize,
         query_marker=_token_id(folder, tokenizer, stated.query_marker),
         document_marker=_token_id(folder, tokenizer, stated.document_marker),
-        max_query_tokens=min(stated.max_query_tokens, folder.max_tokens),
-        max_document_tokens=min(stated.max_document_tokens, folder.max_tokens),
+        max_query_tokens=_held(folder, stated.max_query_tokens),
+        max_document_tokens=_held(folder, stated.max_document_tokens),
         expand_with=_token_id(folder, tokenizer, stated.expand_with),
         attend_to_expansion=stated.attend_to_expansion,
         skipped_ids=_skipped(tokenizer, stated.skipped_tokens),
@@ -135,8 +137,8 @@ def _output(
 
 
 def _is_colbert(folder: ModelFolder) -> bool:
-    stated = str(folder.st_config.get("model_type", ""))
-    return "ColBERT" in (stated, folder.architecture.removeprefix("HF_")) or bool(_stanford(folder))
+    kinds = {folder.st_config.get("model_type"), folder.architecture.removeprefix("HF_")}
+    return bool(kinds & {"ColBERT", _NATIVE}) or bool(_stanford(folder))
 
 
 def _stanford(folder: ModelFolder) -> dict[str, Any]:
@@ -149,8 +151,32 @@ def _dense_width(folder: ModelFolder) -> int | None:
     return width if isinstance(width, int) else None
 
 
+def _held(folder: ModelFolder, tokens: int) -> int:
+    """Hold a limit to the positions that there are. PyLate's max_seq_length is less, by the marker."""
+    return tokens if folder.positions is None else min(tokens, folder.positions)
+
+
+def _multi_of_native(folder: ModelFolder) -> Multi:
+    """Read what sentence-transformers 6 writes: prompts are markers, lengths stand with the transformer."""
+    transformer, prompts = folder.sentence_bert_config, folder.st_config.get("prompts") or {}
+    expansion = transformer.get("query_expansion") or {}
+    masks = [one for one in folder.modules if str(one.get("type", "")).endswith("MultiVectorMask")]
+    skipped = folder.json(f"{masks[0].get('path', '')}/config.json").get("skiplist_words", []) if masks else []
+    return Multi(
+        query_marker=str(prompts.get("query") or ""),
+        document_marker=str(prompts.get("document") or ""),
+        max_query_tokens=int(expansion.get("length") or transformer.get("query_length") or 32),
+        max_document_tokens=int(transformer.get("document_length") or 0),
+        expand_with=(expansion.get("token") or _mask_token(folder)) if expansion else "",
+        attend_to_expansion=bool(expansion.get("attend", False)),
+        skipped_tokens=[str(one) for one in skipped or []],
+    )
+
+
 def _multi_of_files(folder: ModelFolder) -> Multi:
     """Read PyLate's config_sentence_transformers.json, or the artifact.metadata of Stanford's ColBERT."""
+    if folder.st_config.get("model_type") == _NATIVE:
+        return _multi_of_native(folder)
     if stanford := _stanford(folder):
         return Multi(
             query_marker=str(stanford.get("query_token_id", "[unused0]")),
@@ -205,14 +231,19 @@ def _labels(folder: ModelFolder) -> tuple[str, ...]:
     named = folder.config.get("id2label")
     if named is None:
         count = folder.config.get("num_labels", 2)
-        return tuple(f"LABEL_{index}" for index in range(int(count)))
+        if not isinstance(count, int) or not 0 < count <= _MOST_LABELS:
+            raise folder.failure("config.json", f"num_labels must be 1 to {_MOST_LABELS}")
+        return tuple(f"LABEL_{index}" for index in range(count))
     try:
-        by_index = {int(index): str(label) for index, label in named.items()}
+        by_index = {int(index): label for index, label in named.items()}
     except (AttributeError, ValueError) as error:
         raise folder.failure("config.json", "id2label must map 0, 1, … to labels") from error
-    if sorted(by_index) != list(range(len(by_index))) or not by_index:
+    labels = tuple(by_index[index] for index in sorted(by_index))
+    if sorted(by_index) != list(range(len(by_index))) or not all(isinstance(one, str) and one for one in labels):
         raise folder.failure("config.json", "id2label must map 0, 1, … to labels")
-    return tuple(by_index[index] for index in range(len(by_index)))
+    if not labels or len(set(labels)) < len(labels):
+        raise folder.failure("config.json", "id2label gives two numbers the same label, or has none")
+    return labels
 
 
 def _activation(folder: ModelFolder, labels: int) -> Activation:

@@ -115,6 +115,9 @@ def load(
     choice = "; ".join(filter(None, (plan.choice, place.choice or folder.choice, _placed(backend))))
     logger.info("device chosen", extra={"model": name, "device": backend.device, "choice": choice})
     tokenizers = TextTokenizer(spec, tokenizer)
+    if (greatest := max(tokenizers.special_ids, default=0)) >= spec.vocab_size:
+        text = f"puts id {greatest} around each text, the model knows {spec.vocab_size}: it belongs to another model"
+        raise folder.failure(folder.tokenizer_file.name, text)
     device = ",".join(graphs[0].device for graphs in opened)
     return LoadedEncoder(spec, tokenizers, encoders[0], backend, tuple(encoders[1:]), images, device, choice)
 

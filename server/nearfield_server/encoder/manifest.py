@@ -149,8 +149,8 @@ def read_manifest(folder: Path) -> Manifest:
         problems = "; ".join(_problem(one) for one in error.errors(include_url=False, include_input=False))
         msg = f"{path}: {problems}"
         raise ModelLoadFailure(msg) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        msg = f"{path}: can't be read as YAML: {error}"
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        msg = f"{path}: can't be read as YAML: {' '.join(str(error).split())}"
         raise ModelLoadFailure(msg) from error
 
 

@@ -75,7 +75,8 @@ def resolve(
     scores = scores_head(folder, graph) if task in {Task.CLASSIFY, Task.RERANK} or manifest.scores else None
     dense = _dense(folder, graph) if task is Task.EMBED or manifest.output.name else None
     width = dense.width if dense else multi.dimensions if multi else 0
-    prompts, default_prompt = _prompts(folder)
+    # The prompts of sentence-transformers' models of many vectors are their markers.
+    prompts, default_prompt = ({}, "") if multi and not manifest.prompts else _prompts(folder)
     return ModelSpec(
         name=name,
         version=sha256[:12],
@@ -140,13 +141,13 @@ def _prompts(folder: ModelFolder) -> tuple[dict[str, str], str]:
     """Give the prompts by name, and the name of the default one."""
     manifest, st_config = folder.manifest, folder.st_config
     prompts = manifest.prompts if manifest.prompts is not None else st_config.get("prompts") or {}
-    if not isinstance(prompts, dict):
+    if not isinstance(prompts, dict) or not all(isinstance(one, str) for one in prompts.values()):
         raise folder.failure("config_sentence_transformers.json", "prompts must map names to texts")
     default = manifest.default_prompt_name
     default = default if default is not None else st_config.get("default_prompt_name")
-    if default and default not in prompts:
+    if default and (not isinstance(default, str) or default not in prompts):
         raise folder.failure("config_sentence_transformers.json", f"default_prompt_name {default} isn't among prompts")
-    return {str(key): str(value) for key, value in prompts.items()}, str(default or "")
+    return prompts, default or ""
 
 
 def _vision(folder: ModelFolder, graph: GraphSignature, width: int) -> VisionTower:

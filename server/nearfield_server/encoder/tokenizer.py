@@ -8,8 +8,7 @@ Rules:
    A part that ends at a blank gives the same tokens as the whole text, since tokenizers split there first. Other white
    space won't do: BERT's tokenizer drops form feeds, for one, and joins the words on both sides.
 3. Only batch methods of the library are called: its single `encode` holds the GIL throughout.
-4. Pairs are cut by the library itself, the longer text first, on copies of each text that are long enough to be cut the
-   same way as the whole.
+4. Each text of pairs is tokenised once, however many pairs it stands in: see `pairs`.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
+from nearfield_server.encoder.pairs import OwnTokens, PairTemplate
 from nearfield_server.errors import InvalidInput, TextTooLong
 from nearfield_server.types import (
     DENSE_ONLY,
@@ -40,6 +40,8 @@ Pair = tuple[str, str]
 # Characters to try first, per token of the limit: prose has about 4.5, so one try is enough for most texts.
 _CHARACTERS_PER_TOKEN = 8
 _GROWTH = 4
+# Of pairs it matters by one token which text is the longer one: this many times as much is tokenised whole.
+_WHOLE_IN_PAIRS = 8
 _BLANKS = " \n\t\r"
 # Where a part of a text doesn't end at a blank, its last tokens may differ from those of the whole text: WordPiece
 # makes up to 100 tokens of a word of 100 characters, but one unknown token of a longer word.
@@ -66,7 +68,7 @@ class TextTokenizer:
         tokenizer.no_truncation()
         self._spec = spec
         self._plain = tokenizer
-        self._copies: dict[tuple[bool, int], Tokenizer] = {}
+        self._literal: Tokenizer | None = None
         self._lock = threading.Lock()
         self._first_characters = first_characters or spec.max_tokens * _CHARACTERS_PER_TOKEN
         probe: Encoding = tokenizer.encode_batch(["a"])[0]
@@ -74,6 +76,7 @@ class TextTokenizer:
         first, last = (own[0], own[-1]) if own else (tokenizer.num_special_tokens_to_add(is_pair=False), len(probe.ids))
         self._head: list[int] = probe.ids[:first]
         self._tail: list[int] = probe.ids[last + 1 :]
+        self._pairs = PairTemplate(tokenizer)
 
     def encode(self, inputs: Sequence[str | IdArray], options: TextOptions) -> list[Tokens]:
         """Give what the model sees of each input: texts, or ids made by the caller, which get no prompt.
@@ -110,29 +113,23 @@ class TextTokenizer:
         """
         if options.truncate is Truncate.START:
             raise InvalidInput("truncate", "pairs of texts can't be cut at the start")
-        literal = options.special_tokens_as_text
-        if options.truncate is Truncate.NONE:
-            whole = self._copy(literal=literal, limit=0).encode_batch_fast(list(pairs))
-            for index, one in enumerate(whole):
-                if (count := len(one.ids)) > self._spec.max_tokens:
-                    raise self._too_long(field(index), str(count), count)
-            return [self._pair(one, options, cut=False) for one in whole]
-        short: dict[str, str] = {}
-        for text in {text for pair in pairs for text in pair}:
-            short[text] = self._long_enough(text, literal=literal)
-        encodings = self._copy(literal=literal, limit=self._spec.max_tokens).encode_batch_fast(
-            [(short[first], short[second]) for first, second in pairs]
-        )
-        return [
-            self._pair(one, options, cut=bool(one.overflowing) or any(len(short[text]) < len(text) for text in pair))
-            for one, pair in zip(encodings, pairs, strict=True)
-        ]
+        texts = list(dict.fromkeys(text for pair in pairs for text in pair))
+        own = dict(zip(texts, self._own_tokens(texts, literal=options.special_tokens_as_text), strict=True))
+        done = []
+        for index, (first, second) in enumerate(pairs):
+            tokens = self._pairs.join(own[first], own[second], self._spec.max_tokens)
+            if tokens.truncated and options.truncate is Truncate.NONE:
+                count = self._pairs.specials + own[first].count + own[second].count
+                exact = own[first].whole and own[second].whole
+                raise self._too_long(field(index), f"{'' if exact else 'about '}{count}", count)
+            done.append(replace(tokens, wanted=options.wanted))
+        return done
 
     def tokenize(
         self, texts: Sequence[str], *, prompt: str, add_special_tokens: bool, special_tokens_as_text: bool
     ) -> list[TokenizedText]:
         """Give all tokens of each prompt + text, not truncated, with offsets in code points."""
-        tokenizer = self._copy(literal=special_tokens_as_text, limit=0)
+        tokenizer = self._copy(literal=special_tokens_as_text)
         encodings = tokenizer.encode_batch([prompt + text for text in texts], add_special_tokens=add_special_tokens)
         return [
             TokenizedText(
@@ -146,7 +143,7 @@ class TextTokenizer:
 
     def pieces(self, texts: Sequence[str], *, literal: bool) -> list[Encoding]:
         """Give all tokens of each text with their offsets, neither special tokens nor prompt among them."""
-        encodings = self._copy(literal=literal, limit=0).encode_batch(list(texts), add_special_tokens=False)
+        encodings = self._copy(literal=literal).encode_batch(list(texts), add_special_tokens=False)
         return list(encodings)
 
     def detokenize(self, sequences: Sequence[IdArray], *, keep_special_tokens: bool) -> list[str]:
@@ -156,13 +153,18 @@ class TextTokenizer:
         lists = [ids.tolist() for ids in sequences]
         return list(self._plain.decode_batch(lists, skip_special_tokens=not keep_special_tokens))
 
+    @property
+    def special_ids(self) -> list[int]:
+        """What is put around each text."""
+        return [*self._head, *self._tail]
+
     def spell(self, ids: Sequence[int]) -> list[str]:
         """Give the vocabulary's spelling of each id; empty for ids that the tokenizer doesn't know."""
         return [self._plain.id_to_token(one) or "" for one in ids]
 
     def _encode_texts(self, texts: dict[int, str], done: dict[int, Tokens], options: TextOptions, limit: int) -> None:
         """Move each of `texts` to `done`, made of no more of it than `limit` tokens need."""
-        tokenizer = self._copy(literal=options.special_tokens_as_text, limit=0)
+        tokenizer = self._copy(literal=options.special_tokens_as_text)
         prompt = options.prompt
         prompt_tokens = len(tokenizer.encode_batch_fast([prompt], add_special_tokens=False)[0].ids) if prompt else 0
         characters = self._first_characters
@@ -177,33 +179,37 @@ class TextTokenizer:
                     del texts[index]
             characters *= _GROWTH
 
-    def _long_enough(self, text: str, *, literal: bool) -> str:
-        """Give a part of `text` from its start that has more tokens than the limit, or all of it."""
-        characters = self._first_characters
-        while len(text) > characters:
-            part, unsure = _part(text, characters, Truncate.END)
-            (encoding,) = self._copy(literal=literal, limit=0).encode_batch_fast([part], add_special_tokens=False)
-            if len(encoding.ids) > self._spec.max_tokens + unsure:
-                return part
+    def _own_tokens(self, texts: Sequence[str], *, literal: bool) -> list[OwnTokens]:
+        """Give the tokens of each text without special ones: all, or of a long text more than the limit."""
+        waiting, done = dict(enumerate(texts)), dict[int, OwnTokens]()
+        characters = self._first_characters * _WHOLE_IN_PAIRS
+        while waiting:
+            parts = {index: _part(text, characters, Truncate.END) for index, text in waiting.items()}
+            encodings = self._copy(literal=literal).encode_batch_fast(
+                [part for part, _ in parts.values()], add_special_tokens=False
+            )
+            for (index, (part, unsure)), encoding in zip(parts.items(), encodings, strict=True):
+                text, ids = waiting[index], encoding.ids
+                if len(part) == len(text):
+                    done[index] = OwnTokens(ids, len(ids), whole=True)
+                elif len(ids) > self._spec.max_tokens + unsure:
+                    sure = ids[: len(ids) - unsure]
+                    done[index] = OwnTokens(sure, len(ids) * len(text) // len(part), whole=False)
+                else:
+                    continue
+                del waiting[index]
             characters *= _GROWTH
-        return text
+        return [done[index] for index in range(len(texts))]
 
-    def _pair(self, encoding: Encoding, options: TextOptions, *, cut: bool) -> Tokens:
-        types = np.array(encoding.type_ids, np.int64)
-        return Tokens(np.array(encoding.ids, np.int64), truncated=cut, wanted=options.wanted, type_ids=types)
-
-    def _copy(self, *, literal: bool, limit: int) -> Tokenizer:
-        """Give the tokenizer with typed special tokens as text or not, cutting at `limit` tokens or not (0)."""
-        if not literal and not limit:
+    def _copy(self, *, literal: bool) -> Tokenizer:
+        """Give the tokenizer that takes typed special tokens as text, or not."""
+        if not literal:
             return self._plain
         with self._lock:
-            if (literal, limit) not in self._copies:
-                copy = Tokenizer.from_str(self._plain.to_str())
-                copy.encode_special_tokens = literal
-                if limit:
-                    copy.enable_truncation(limit, strategy="longest_first")
-                self._copies[literal, limit] = copy
-            return self._copies[literal, limit]
+            if self._literal is None:
+                self._literal = Tokenizer.from_str(self._plain.to_str())
+                self._literal.encode_special_tokens = True
+            return self._literal
 
     def _cut(self, index: int, ids: list[int], size: _Size, truncate: Truncate) -> Tokens:
         limit, head, tail = size.limit, len(self._head), len(self._tail)
