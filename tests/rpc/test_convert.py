@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from nearfield.v1 import embed_pb2, types_pb2
 from nearfield_server.errors import InvalidInput, TextTooLong
 from nearfield_server.rpc import convert, replies
-from nearfield_server.types import DType, InputType, Limits, Priority, SimilarityMetric, Truncate
+from nearfield_server.types import DType, InputType, Limits, OutputKind, Priority, SimilarityMetric, Truncate
 
 LIMITS = Limits(
     max_inputs=3,
@@ -26,6 +26,19 @@ def text(value):
 
 def ids(*values):
     return types_pb2.Input(token_ids=types_pb2.TokenIds(ids=values))
+
+
+def test_what_is_about_dense_vectors_is_left_out_of_calls_without():
+    message = embed_pb2.EmbedRequest(
+        dimensions=5, normalize=False, output_dtype=types_pb2.DTYPE_INT8, outputs=[types_pb2.OUTPUT_KIND_MULTI]
+    )
+    options = convert.embed_options(message)
+    assert (options.outputs, options.dimensions, options.normalize, options.dtype) == (
+        {OutputKind.MULTI},
+        None,
+        None,
+        DType.FLOAT32,
+    )
 
 
 def test_inputs_keep_their_order_and_kind():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -181,7 +182,7 @@ def embed_options(
 ) -> EmbedOptions:
     """Give the options of a request or a stream. Raises `InvalidInput` for unknown enum values and impossible names."""
     default = Priority.BULK if bulk else Priority.INTERACTIVE
-    return EmbedOptions(
+    options = EmbedOptions(
         model=check_model_name(f"{prefix}model", message.model),
         input_type=enum_value(f"{prefix}input_type", message.input_type, INPUT_TYPES, None),
         prompt_name=check_model_name(f"{prefix}prompt_name", message.prompt_name),
@@ -194,6 +195,10 @@ def embed_options(
         outputs=_outputs(f"{prefix}outputs", message.outputs),
         chunking=_chunking(f"{prefix}chunking", message.chunking) if message.HasField("chunking") else None,
     )
+    if OutputKind.DENSE in options.outputs:
+        return options
+    # These are about dense vectors; the others come as the model gives them.
+    return replace(options, dimensions=None, normalize=None, dtype=DType.FLOAT32)
 
 
 def _outputs(field: str, numbers: Sequence[int]) -> frozenset[OutputKind]:

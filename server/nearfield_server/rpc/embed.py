@@ -158,4 +158,4 @@ def deadline_of(context: Any) -> float | None:
 def tenant_of(context: Any) -> str:
     """Give who calls: the name in the client's certificate, which the server has verified; empty without one."""
     names = context.peer_identities()
-    return b"\0".join(names).decode("utf-8", "replace") if names else ""
+    return b"\0".join(names).decode("utf-8", "backslashreplace") if names else ""
