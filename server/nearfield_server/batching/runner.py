@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence, Sized
@@ -26,6 +27,8 @@ from nearfield_server.types import Priority
 __all__ = ["BatchObserver", "RunBatch", "Runner", "RunnerSettings"]
 
 logger = logging.getLogger("nearfield.batching")
+
+_MOST_CAUSE = 300
 
 RunBatch = Callable[[Sequence[Any]], Sequence[Any]]
 """Gives one row per unit. Raises when it can't."""
@@ -224,10 +227,10 @@ class Runner:
             if len(rows) != len(items):
                 msg = f"the model gave {len(rows)} rows for {len(items)} inputs"
                 raise BackendFailure(msg)  # noqa: TRY301 - a wrong answer is handled as a raised one
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, only the culprit shall fail
             self._observer.batch_failed()
             if len(items) == 1:
-                logger.warning("an input failed in the model", exc_info=error)
+                _log_failure(error)
                 self._observer.items_failed(1)
                 self._fail_item(worker, items[0], error)
                 return
@@ -314,6 +317,16 @@ def _hand_over(ended: list[Job]) -> None:
     for job in ended:
         if isinstance(job.owner, Ticket):
             job.owner.settle(job)
+
+
+def _log_failure(error: Exception) -> None:
+    """Log why an input failed. What the engine says may hold numbers of the input: they are left out."""
+    if not isinstance(error, BackendFailure):
+        logger.warning("an input failed in the model", exc_info=error)
+        return
+    cause = error.__cause__ or error
+    text = re.sub(r"\d+", "#", str(cause))[:_MOST_CAUSE]
+    logger.warning("an input failed in the model", extra={"cause": f"{type(cause).__name__}: {text}"})
 
 
 def _why_dropped(error: NearfieldError | None) -> str:

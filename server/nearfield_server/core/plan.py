@@ -13,7 +13,7 @@ __all__ = ["Plan", "check_reply", "make_plan", "prompt_of"]
 
 _PROMPTS_BY_INPUT_TYPE = {
     InputType.QUERY: ("query",),
-    InputType.DOCUMENT: ("document", "passage"),
+    InputType.DOCUMENT: ("document", "passage", "corpus"),
     InputType.CLASSIFICATION: ("classification",),
     InputType.CLUSTERING: ("clustering",),
 }

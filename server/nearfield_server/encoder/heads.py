@@ -93,7 +93,8 @@ def multi_head(folder: ModelFolder, graph: GraphSignature, tokenizer: Tokenizer)
         due = due if isinstance(due, int) else _dense_width(folder)
         if due != width:
             text = f"the graph gives {width} components a token, the model {due}: its projection is not in the graph"
-            raise folder.failure(folder.model_file.name, f"{text}; make it with `nearfield export`")
+            file = str(folder.model_file.relative_to(folder.path))
+            raise folder.failure(file, f"{text}; make it with `nearfield export`")
     if stated is None:
         stated = _multi_of_files(folder)
     return MultiHead(
