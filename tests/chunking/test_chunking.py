@@ -98,6 +98,7 @@ TEXTS = st.lists(PIECES, max_size=60).map("".join)
 @example("\u0301" * 300, 3, 1, "")
 @example(" \n " * 20, 3, 0, "")
 @example("www." * 100, 16, 6, "query: ")
+@example("The cat sat. Why? 北京大学0\x1f🧑\u200d🚀The cat sat.  Why? 0:0:0The cat sat. ", 16, 6, "")
 def test_every_division_is_right(text, max_tokens, overlap, prompt):
     if prompt and max_tokens <= 5:
         prompt = ""

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from nearfield_server.cli.main import app
+from nearfield_server.cli.program import app
 from nearfield_server.config.catalogue import SETTINGS
 from nearfield_server.config.loader import load
 from nearfield_server.config.sources import flag_name, variable_name

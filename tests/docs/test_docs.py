@@ -13,7 +13,7 @@ from google.protobuf import json_format
 import nearfield_server
 from nearfield.v1 import embed_pb2, model_pb2
 from nearfield_server import errors
-from nearfield_server.cli.main import app
+from nearfield_server.cli.program import app
 from nearfield_server.encoder.manifest import read_manifest
 
 ROOT = Path(__file__).parents[2]

@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 2
     try:
-        from nearfield_server.cli.main import run  # noqa: PLC0415
+        from nearfield_server.cli.program import run  # noqa: PLC0415
 
         return run(sys.argv[1:] if arguments is None else list(arguments))
     except KeyboardInterrupt:  # before or after a command, which has its own words for it

@@ -169,7 +169,12 @@ def _checked(
             else:
                 over += _halves(text, start, end)
         spans = over
-    return sorted(done, key=lambda one: (one.start, one.end))
+    # The first half of a chunk may be all overlap: it says nothing that the chunk before doesn't.
+    kept: list[ChunkSpan] = []
+    for one in sorted(done, key=lambda one: (one.start, one.end)):
+        if not kept or one.end > kept[-1].end:
+            kept.append(one)
+    return kept
 
 
 def _halves(text: str, start: int, end: int) -> list[tuple[int, int]]:
