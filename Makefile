@@ -13,7 +13,7 @@ GRPC_TOOLS := grpcio-tools==1.62.3
 STUBS := clients/python/nearfield/v1
 PROTOS := $(wildcard protos/nearfield/v1/*.proto)
 
-.PHONY: help demo serve test test-fast check lint lint-protos format gen gen-check bench deploy-check clean
+.PHONY: help demo serve test test-all test-fast check lint lint-protos format gen gen-check bench deploy-check clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -47,7 +47,10 @@ demo: $(VENV)/.cpu ## Embed real sentences through a real server, and show which
 serve: $(VENV)/.cpu ## Serve the built-in encoder on localhost:50051
 	$(BIN)/nearfield serve
 
-test: $(VENV)/.dev ## Run all tests
+test: $(VENV)/.dev ## Run the tests but those that take more than ten seconds each
+	$(BIN)/python -m pytest -m 'not long'
+
+test-all: $(VENV)/.dev ## Run all tests
 	$(BIN)/python -m pytest
 
 test-fast: $(VENV)/.dev ## Run the tests that take less than a quarter of a second each

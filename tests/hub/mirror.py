@@ -8,7 +8,7 @@ GET  /cdn/{sha256}                                   the bytes, from any offset 
 import hashlib
 import json
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
@@ -21,7 +21,9 @@ class Mirror:
 
     def __init__(self, url):
         self.url = url
-        self.cdn = url
+        # Another host, as with the real one: it must not get the token, and newer clients follow redirects to their
+        # own.
+        self.cdn = url.replace("127.0.0.1", "localhost")
         self.commits = {}
         self.refs = {}
         self.requests = []
@@ -117,7 +119,9 @@ class Handler(BaseHTTPRequestHandler):
             if len(content) > LARGE:
                 one["lfs"] = {"sha256": digest(content), "size": len(content), "pointerSize": 134}
             siblings.append(one)
-        body = json.dumps({"_id": "1", "id": repo, "modelId": repo, "sha": commit, "siblings": siblings}).encode()
+        facts = {"private": bool(self.mirror.token), "gated": False, "downloads": 1, "likes": 1, "tags": []}
+        facts |= {"_id": "1", "id": repo, "modelId": repo, "author": repo.partition("/")[0], "sha": commit}
+        body = json.dumps(facts | {"siblings": siblings}).encode()
         self._send(200, body, {"Content-Type": "application/json"})
 
     def _file(self, repo, revision, name):
@@ -166,7 +170,8 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        self.wfile.write(body if cut is None else body[:cut])
+        with suppress(ConnectionError):  # a client that gave up
+            self.wfile.write(body if cut is None else body[:cut])
         if cut is not None and cut < len(body):
             self.close_connection = True
 

@@ -78,6 +78,7 @@ def swap(client, times):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_no_call_fails_and_memory_is_given_back(process, golden):
     target, pid = process

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -44,17 +46,22 @@ def try_load(model_file: Path, *, optimize: bool, seconds: float, stopping: thre
     """
     started = time.monotonic()
     command = [sys.executable, "-m", __name__, str(model_file), str(int(optimize))]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # noqa: S603 - ourselves
-    with process:
+    # What this process can import, that one can.
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)  # noqa: S603 - ourselves
         try:
             _wait(process, model_file, seconds, stopping)
         finally:
             process.kill()
-        said = process.stdout.read().decode("utf-8", "replace") if process.stdout else ""
+            process.wait()
+        output.seek(0)
+        last = output.read().decode("utf-8", "replace").strip().rpartition("\n")[2][:500]
     if process.returncode == _REFUSED:
-        raise ModelLoadFailure(said.strip())
+        raise ModelLoadFailure(last)
     if process.returncode:
-        msg = f"{model_file}: {_ended(process.returncode)} while it was loaded in a trial process: not safe to serve"
+        problem = f"{_ended(process.returncode)} while it was loaded in a trial process: not safe to serve"
+        msg = f"{model_file}: {problem}{f' ({last})' if last else ''}"
         raise ModelLoadFailure(msg)
     taken = round(time.monotonic() - started, 3)
     logger.info("graph tried in a process of its own", extra={"file": str(model_file), "seconds": taken})
