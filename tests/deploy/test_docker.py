@@ -69,6 +69,7 @@ def config(builder):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_the_image_says_how_it_is_run(config):
     assert config["User"] == "65532:65532"
@@ -79,6 +80,7 @@ def test_the_image_says_how_it_is_run(config):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_the_image_serves_from_a_read_only_root_and_stops_on_sigterm(builder, config, tmp_path):
     root = builder.root_of(TAG)
