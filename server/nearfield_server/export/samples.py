@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -83,7 +83,7 @@ def encode(tokenizer_file: Path, texts: Sequence[Text], max_tokens: int) -> list
         raise SourceError(f"{tokenizer_file}: no tokenizer can be read from it, or it fails: {error}") from error
 
 
-def batches(texts: Sequence[Encoded]) -> Iterator[list[int]]:
+def batches(texts: Sequence[Sized]) -> Iterator[list[int]]:
     """Indices of texts of like lengths, in groups of at most 256 padded tokens."""
     batch: list[int] = []
     for index in sorted(range(len(texts)), key=lambda i: len(texts[i])):

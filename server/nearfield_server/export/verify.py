@@ -3,7 +3,7 @@
 All figures are taken on L2-normalised vectors. Needs onnxruntime and tokenizers, which the rest of the package doesn't.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +12,12 @@ import numpy.typing as npt
 import onnxruntime as ort
 from tokenizers import Tokenizer
 
+from nearfield_server.export.samples import batches
 from nearfield_server.export.weights import Floats
 
 __all__ = ["Parity", "batch_dependence", "compare", "embed", "neighbours_kept", "open_session", "tokenise"]
 
 Ids = Sequence[int]
-
-# Small batches of like lengths, as the server makes them on a CPU.
-_PADDED_TOKENS = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +49,7 @@ def open_session(model: str | bytes) -> ort.InferenceSession:
 def embed(session: ort.InferenceSession, texts: Sequence[Ids]) -> Floats:
     """L2-normalised vectors [texts, hidden], computed in small batches of like lengths."""
     rows: list[Floats | None] = [None] * len(texts)
-    for batch in _batches(texts):
+    for batch in batches(texts):
         for index, row in zip(batch, _run(session, [texts[index] for index in batch]), strict=True):
             rows[index] = row
     return np.stack([row for row in rows if row is not None])
@@ -83,17 +81,6 @@ def batch_dependence(session: ort.InferenceSession, texts: Sequence[Ids], batch_
         alone = np.concatenate([_run(session, [text]) for text in batch])
         worst = max(worst, float(np.abs(_run(session, batch) - alone).max()))
     return worst
-
-
-def _batches(texts: Sequence[Ids]) -> Iterator[list[int]]:
-    batch: list[int] = []
-    for index in sorted(range(len(texts)), key=lambda i: len(texts[i])):
-        if batch and (len(batch) + 1) * len(texts[index]) > _PADDED_TOKENS:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
 
 
 def _run(session: ort.InferenceSession, texts: Sequence[Ids]) -> Floats:
