@@ -6,6 +6,8 @@
     │   └── Unsupported         right in itself, but this model can't do it
     ├── TooLarge                a request over a published size limit; a retry doesn't help
     ├── ModelNotFound           no model of that name
+    ├── CollectionNotFound      no collection of that name
+    ├── PointNotFound           no point of that id
     ├── AlreadyExists           it is there already
     ├── FailedPrecondition      not in this state of the server; the caller must change that first
     ├── PermissionDenied        this caller may not
@@ -13,6 +15,7 @@
     ├── Unavailable             not now; `retry_after_seconds` says when
     │   ├── ModelNotReady       the model loads, or failed to load
     │   └── Draining            the server stops
+    ├── StorageFull             the disk is full; nothing of the call was kept
     ├── Overloaded              the queue is full; `retry_after_seconds` says when
     ├── DeadlineExceeded        the caller's deadline passed, or can't be met
     ├── Cancelled               the caller went away
@@ -35,6 +38,7 @@ __all__ = [
     "AlreadyExists",
     "BackendFailure",
     "Cancelled",
+    "CollectionNotFound",
     "ConfigError",
     "DeadlineExceeded",
     "Draining",
@@ -47,7 +51,9 @@ __all__ = [
     "NearfieldError",
     "Overloaded",
     "PermissionDenied",
+    "PointNotFound",
     "ServiceUnknown",
+    "StorageFull",
     "TextTooLong",
     "TooLarge",
     "Unavailable",
@@ -122,6 +128,29 @@ class ModelNotFound(NearfieldError):
         self.name = name
 
 
+class CollectionNotFound(NearfieldError):
+    """No collection of that name, nor alias."""
+
+    reason = "COLLECTION_NOT_FOUND"
+
+    def __init__(self, name: str, nearest: tuple[str, ...] = ()) -> None:
+        """`name` as asked for; `nearest` are names to suggest."""
+        hint = f"; did you mean {', '.join(nearest)}?" if nearest else ""
+        super().__init__(f"there is no collection of that name{hint} (ListCollections tells the names)")
+        self.name = name
+
+
+class PointNotFound(NearfieldError):
+    """No point of that id, for this tenant. `field` is where the request names it."""
+
+    reason = "POINT_NOT_FOUND"
+
+    def __init__(self, field: str, id_: str | int) -> None:
+        """`id_` as asked for."""
+        super().__init__(f"{field}: there is no point of that id")
+        self.name = str(id_)
+
+
 class AlreadyExists(NearfieldError):
     """What is to be made is there already; `resource` names it."""
 
@@ -187,6 +216,12 @@ class Overloaded(_Later):
     """The queue can't take this call now."""
 
     reason = "OVERLOADED"
+
+
+class StorageFull(_Later):
+    """The disk is full: nothing of the call was kept."""
+
+    reason = "STORAGE_FULL"
 
 
 class DeadlineExceeded(NearfieldError):

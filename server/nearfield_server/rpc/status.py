@@ -33,6 +33,8 @@ CODES: dict[type[errors.NearfieldError], grpc.StatusCode] = {
     errors.Unsupported: grpc.StatusCode.INVALID_ARGUMENT,
     errors.TooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.ModelNotFound: grpc.StatusCode.NOT_FOUND,
+    errors.CollectionNotFound: grpc.StatusCode.NOT_FOUND,
+    errors.PointNotFound: grpc.StatusCode.NOT_FOUND,
     errors.AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
     errors.FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
     errors.PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
@@ -40,6 +42,7 @@ CODES: dict[type[errors.NearfieldError], grpc.StatusCode] = {
     errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
     errors.ModelNotReady: grpc.StatusCode.UNAVAILABLE,
     errors.Draining: grpc.StatusCode.UNAVAILABLE,
+    errors.StorageFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.Cancelled: grpc.StatusCode.CANCELLED,
@@ -73,12 +76,16 @@ def _details(error: errors.NearfieldError) -> Iterator[Message]:
         yield BadRequest(field_violations=violations)
     if isinstance(error, errors.ModelNotFound):
         yield ResourceInfo(resource_type="nearfield.v1.Model", resource_name=printable(error.name))
+    if isinstance(error, errors.CollectionNotFound):
+        yield ResourceInfo(resource_type="nearfield.v1.Collection", resource_name=printable(error.name))
+    if isinstance(error, errors.PointNotFound):
+        yield ResourceInfo(resource_type="nearfield.v1.Point", resource_name=printable(error.name))
     if isinstance(error, errors.AlreadyExists):
         yield ResourceInfo(resource_type="nearfield.v1.Model", resource_name=error.resource)
     if isinstance(error, errors.FailedPrecondition):
         violation = PreconditionFailure.Violation(type="STATE", subject=error.subject, description=error.message)
         yield PreconditionFailure(violations=[violation])
-    if isinstance(error, (errors.Unavailable, errors.Overloaded)):
+    if isinstance(error, (errors.Unavailable, errors.Overloaded, errors.StorageFull)):
         delay = Duration()
         delay.FromNanoseconds(int(error.retry_after_seconds * 1e9))
         yield RetryInfo(retry_delay=delay)
@@ -87,7 +94,7 @@ def _details(error: errors.NearfieldError) -> Iterator[Message]:
 def trailers(error: BaseException, status: Status) -> tuple[tuple[str, str | bytes], ...]:
     """Trailing metadata that carry the details, and gRPC's own hint when to retry."""
     details = (("grpc-status-details-bin", status.SerializeToString()),)
-    if isinstance(error, (errors.Unavailable, errors.Overloaded)):
+    if isinstance(error, (errors.Unavailable, errors.Overloaded, errors.StorageFull)):
         return (*details, ("grpc-retry-pushback-ms", str(int(error.retry_after_seconds * 1000))))
     return details
 
