@@ -1,0 +1,1 @@
+"""Filters: the readable form, and what each condition means."""
