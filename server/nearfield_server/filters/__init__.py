@@ -3,7 +3,7 @@
 from nearfield_server.filters.instants import instant_of, meters_between, microseconds, place_of
 from nearfield_server.filters.matches import Matcher, key_of, matcher, matches
 from nearfield_server.filters.paths import MAX_PATH, path_of, select_payload, split_path, values_at
-from nearfield_server.filters.words import words_of
+from nearfield_server.filters.words import spaced, words_of
 
 __all__ = [
     "MAX_PATH",
@@ -17,6 +17,7 @@ __all__ = [
     "path_of",
     "place_of",
     "select_payload",
+    "spaced",
     "split_path",
     "values_at",
     "words_of",

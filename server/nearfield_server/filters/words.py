@@ -7,12 +7,13 @@ cut into single characters: a search for several of them finds all texts that ho
 
 from __future__ import annotations
 
+import itertools
 import re
 import sys
 import unicodedata
 from functools import lru_cache
 
-__all__ = ["words_of"]
+__all__ = ["spaced", "words_of"]
 
 _UNSPACED = (
     "\u0e00-\u0e4f\u0e80-\u0ecf\u1000-\u109f\u1780-\u17df"  # Thai, Lao, Burmese, Khmer
@@ -27,6 +28,27 @@ def words_of(text: str) -> tuple[str, ...]:
     if text.isascii():
         return tuple(re.findall(r"[0-9a-z]+", text.lower()))
     return tuple(_pattern().findall(unicodedata.normalize("NFC", text).lower()))
+
+
+def spaced(text: str) -> str:
+    """Put blanks into what has none: a run of characters of unspaced scripts becomes these and all pairs of neighbours.
+
+    What divides texts at blanks then finds single characters and, more telling, pairs (as Lucene's CJKBigramFilter).
+    """
+    if text.isascii() or not _unspaced().search(text):
+        return text
+    return _unspaced().sub(_pairs, unicodedata.normalize("NFC", text))
+
+
+def _pairs(run: re.Match[str]) -> str:
+    characters = _pattern().findall(run[0].lower())
+    pairs = [first + second for first, second in itertools.pairwise(characters)]
+    return f" {' '.join([*characters, *pairs])} "
+
+
+@lru_cache(maxsize=1)
+def _unspaced() -> re.Pattern[str]:
+    return re.compile(f"[{_UNSPACED}][{_UNSPACED}{_marks()}]*")
 
 
 @lru_cache(maxsize=1)
