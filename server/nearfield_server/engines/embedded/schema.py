@@ -37,6 +37,7 @@ CREATE TABLE points (
   payload TEXT NOT NULL,
   UNIQUE (tenant, id)
 );
+CREATE INDEX points_tenant ON points (tenant, row, expires_at);
 CREATE INDEX points_sequence ON points (sequence, row);
 CREATE INDEX points_expiry ON points (expires_at, row) WHERE expires_at IS NOT NULL;
 CREATE TABLE texts (row INTEGER PRIMARY KEY, text TEXT NOT NULL);

@@ -1,0 +1,184 @@
+"""A collection's database as a whole: its writer, its readers, and the figures that its writes change."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+from nearfield_server.engines.embedded.codec import unpack_sparse, unpack_spec, unpack_vector
+from nearfield_server.engines.embedded.database import (
+    FILE,
+    Readers,
+    connect_writer,
+    damaged,
+    explain,
+    is_damage,
+    set_durability,
+)
+from nearfield_server.engines.embedded.gatherer import Gatherer
+from nearfield_server.engines.embedded.memory_rows import MemoryRow, MemoryRows
+from nearfield_server.engines.embedded.schema import check_format, read_meta
+from nearfield_server.engines.embedded.threads import Threads
+from nearfield_server.engines.embedded.writer import Writer
+from nearfield_server.engines.embedded.writes import Kept
+from nearfield_server.errors import FailedPrecondition
+from nearfield_server.types import CollectionSpec, Durability
+
+__all__ = ["Read", "Truth"]
+
+T = TypeVar("T")
+Read: TypeAlias = Callable[[sqlite3.Connection], T]
+
+_TOGETHER = 64  # short reads done in one go
+_ALL = """
+SELECT p.row, p.tenant, p.id, p.expires_at, v.vector, s.weights
+FROM points p JOIN vectors v USING (row) LEFT JOIN sparse s USING (row) ORDER BY p.row
+"""
+
+
+class Truth:
+    """Runs reads and writes in threads, and turns their errors into ours.
+
+    `fault` says why nothing is possible any more: the collection was dropped, or its file is damaged.
+    """
+
+    def __init__(self, folder: Path, threads: Threads) -> None:
+        """Stand for the database in `folder`; `open` opens it."""
+        self.path = folder / FILE
+        self.fault: FailedPrecondition | None = None
+        self.points = 0
+        self.sequence = 0
+        self.memory: MemoryRows | None = None
+        self._name = folder.name
+        self._threads = threads
+        self._readers = Readers(self.path)
+        self._short: Gatherer[Read[Any], Any] = Gatherer(threads.short, self._run_short, _TOGETHER)
+        self._writer: Writer | None = None
+        self._durability = Durability.PROCESS
+
+    async def open(self, exact_below: int, memory_bytes: int) -> tuple[CollectionSpec, bytes]:
+        """Open it, and load a small collection into memory; give its spec and the key of its cursors.
+
+        Raises:
+            ConfigError: a newer server wrote it.
+            FailedPrecondition: it is damaged.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads.long, self._open, loop, exact_below, memory_bytes)
+        except (sqlite3.Error, OSError, ValueError, KeyError, TypeError) as error:
+            raise explain(error, self._name) from error
+
+    async def short(self, read: Read[T]) -> T:
+        """Run a read of some rows."""
+        self.check()
+        result: T = await self._guarded(self._short.ask(read))
+        return result
+
+    async def long(self, read: Read[T]) -> T:
+        """Run a scan."""
+        self.check()
+        loop = asyncio.get_running_loop()
+        return await self._guarded(loop.run_in_executor(self._threads.long, self.lent, read))
+
+    def lent(self, read: Read[T]) -> T:
+        """Run a read in this thread."""
+        with self._readers.lend() as connection:
+            return read(connection)
+
+    async def write(self, job: Read[Kept], then: Callable[[Kept], None]) -> Kept:
+        """Run a write; `then` is called in the writer's thread once it is kept and the figures and memory have it."""
+
+        def kept(result: Kept) -> None:
+            if result.sequence:
+                self._take_over(result)
+                then(result)
+
+        return await self._guarded(self._running().run(job, kept))
+
+    async def change(self, job: Read[T]) -> T:
+        """Run a write that touches no point."""
+        return await self._guarded(self._running().run(job))
+
+    def set_durability(self, durability: Durability) -> None:
+        """Say when the writes from now on count as kept."""
+        self._running().set_durability(durability)
+        self._durability = durability
+
+    async def close(self) -> None:
+        """End what waits, and close the file."""
+        if self._writer is not None:
+            await self._writer.close()
+        self._readers.close()
+
+    def check(self) -> None:
+        """Raise `fault`, if there is one."""
+        if self.fault is not None:
+            raise self.fault
+
+    def _running(self) -> Writer:
+        self.check()
+        if self._writer is None:  # this is a bug: `open` comes first
+            raise RuntimeError("the database isn't open")
+        return self._writer
+
+    async def _guarded(self, work: Awaitable[T]) -> T:
+        try:
+            return await work
+        except (sqlite3.Error, OSError) as error:
+            if self.fault is not None:  # closed under it
+                raise self.fault from error
+            if is_damage(error):
+                self.fault = damaged(self._name)
+            raise explain(error, self._name) from error
+
+    def _take_over(self, kept: Kept) -> None:
+        self.sequence = kept.sequence
+        self.points += kept.added
+        memory = self.memory
+        if memory is not None:
+            memory.apply(kept)
+
+    def _run_short(self, reads: Sequence[Read[Any]]) -> list[Any]:
+        answers: list[Any] = []
+        with self._readers.lend() as connection:
+            for read in reads:
+                try:
+                    answers.append(read(connection))
+                except Exception as error:  # noqa: BLE001 - the answer of this one
+                    answers.append(error)
+        return answers
+
+    def _connect(self) -> sqlite3.Connection:
+        return connect_writer(self.path, self._durability)
+
+    def _open(
+        self, loop: asyncio.AbstractEventLoop, exact_below: int, memory_bytes: int
+    ) -> tuple[CollectionSpec, bytes]:
+        connection = self._connect()
+        try:
+            check_format(connection)
+            spec = unpack_spec(str(read_meta(connection, "spec")))
+            key = read_meta(connection, "key")
+            self._durability = spec.durability
+            set_durability(connection, spec.durability)
+            self.sequence = int(read_meta(connection, "sequence"))
+            (self.points,) = connection.execute("SELECT count(*) FROM points").fetchone()
+            if self.points <= exact_below and self.points * spec.dimensions * 4 <= memory_bytes:
+                memory = MemoryRows(spec.dimensions, spec.metric)
+                memory.fill(_memory_row(values) for values in connection.execute(_ALL))
+                self.memory = memory
+        except BaseException:
+            connection.close()
+            raise
+        self._writer = Writer(connection, self._connect, loop)
+        return spec, key if isinstance(key, bytes) else b""
+
+
+def _memory_row(values: tuple[Any, ...]) -> MemoryRow:
+    row, tenant, id_, expires_at, vector, weights = values
+    sparse = None if weights is None else unpack_sparse(weights)
+    return MemoryRow(row, tenant, id_, expires_at, unpack_vector(vector), sparse)
