@@ -70,6 +70,7 @@ class EmbeddedStore:
         self._loop = asyncio.get_running_loop()
         self._truth = Truth(folder, threads)
         self._filling: asyncio.Task[None] | None = None
+        self._to_fill = False
         self._spec: CollectionSpec
         self._key: bytes
         self._index: VectorIndex
@@ -219,6 +220,11 @@ class EmbeddedStore:
             if len(kept.removed) < _SWEPT:
                 return swept
 
+    async def filled(self) -> None:
+        """Wait until all payload indexes are filled."""
+        if self._filling is not None:
+            await asyncio.shield(self._filling)
+
     def refuse(self) -> None:
         """Answer all calls from now on with an error: the collection is being dropped."""
         name = self._spec.name
@@ -271,13 +277,16 @@ class EmbeddedStore:
 
     def _fill(self) -> None:
         """Fill payload indexes that are new, in the background."""
+        self._to_fill = True
         if self._filling is None or self._filling.done():
             self._filling = self._loop.create_task(self._fill_all())
 
     async def _fill_all(self) -> None:
         try:
-            while await self._truth.change(fill_slice):
-                pass
+            while self._to_fill:
+                self._to_fill = False
+                while await self._truth.change(fill_slice):
+                    pass
         except NearfieldError as error:
             logger.warning("payload indexes of a collection aren't filled: %s", error.message)
 

@@ -69,8 +69,10 @@ class Truth:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._threads.long, self._open, loop, exact_below, memory_bytes)
-        except (sqlite3.Error, OSError, ValueError, KeyError, TypeError) as error:
+        except (sqlite3.Error, OSError) as error:
             raise explain(error, self._name) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise damaged(self._name) from error
 
     async def short(self, read: Read[T]) -> T:
         """Run a read of some rows."""
@@ -158,8 +160,12 @@ class Truth:
     def _open(
         self, loop: asyncio.AbstractEventLoop, exact_below: int, memory_bytes: int
     ) -> tuple[CollectionSpec, bytes]:
+        if not self.path.is_file():
+            raise damaged(self._name)
         connection = self._connect()
         try:
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+                raise damaged(self._name)
             check_format(connection)
             spec = unpack_spec(str(read_meta(connection, "spec")))
             key = read_meta(connection, "key")
