@@ -1,0 +1,82 @@
+"""A child process of ours and the socket to it, on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from contextlib import suppress
+
+from nearfield_server.engines.embedded.index.frames import Frame, Header, read_frame, to_bytes
+
+__all__ = ["Child"]
+
+_MODULE = "nearfield_server.engines.embedded.index.worker"
+_SINGLE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # numpy only converts there
+
+
+class Child:
+    """A worker; see `worker` for what it does."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Talk to a process that is there."""
+        self._process = process
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def start(cls, header: Header) -> Child:
+        """Start a worker and tell it what to do."""
+        ours, theirs = socket.socketpair()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                _MODULE,
+                str(theirs.fileno()),
+                str(os.getpid()),
+                pass_fds=[theirs.fileno()],
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.DEVNULL,
+                env={**os.environ, **_SINGLE},
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        reader, writer = await asyncio.open_unix_connection(sock=ours)
+        child = cls(process, reader, writer)
+        child.send(header)
+        return child
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    def send(self, header: Header, data: bytes = b"") -> None:
+        """Send a frame; one that can't arrive any more is dropped: `read` tells of the end."""
+        if not self._writer.is_closing():
+            self._writer.write(to_bytes(header, data))
+
+    async def read(self) -> Frame:
+        """Give the next frame. Raises `EOFError` or `OSError` once the worker is gone."""
+        return await read_frame(self._reader)
+
+    def kill(self) -> None:
+        """End it at once."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
+
+    async def close(self) -> None:
+        """End it, and wait until it is gone."""
+        self.kill()
+        self._writer.close()
+        await self._process.wait()
+        with suppress(OSError):
+            await self._writer.wait_closed()
