@@ -164,11 +164,7 @@ class Truth:
             raise damaged(self._name)
         connection = self._connect()
         try:
-            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
-                raise damaged(self._name)
-            check_format(connection)
-            spec = unpack_spec(str(read_meta(connection, "spec")))
-            key = read_meta(connection, "key")
+            spec, key = self._head(connection)
             self._durability = spec.durability
             set_durability(connection, spec.durability)
             self.sequence = int(read_meta(connection, "sequence"))
@@ -181,7 +177,17 @@ class Truth:
             connection.close()
             raise
         self._writer = Writer(connection, self._connect, loop)
-        return spec, key if isinstance(key, bytes) else b""
+        return spec, key
+
+    def _head(self, connection: sqlite3.Connection) -> tuple[CollectionSpec, bytes]:
+        """Give what decides the collection."""
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+            raise damaged(self._name)
+        check_format(connection)
+        spec, key = read_meta(connection, "spec"), read_meta(connection, "key")
+        if not isinstance(spec, str) or not isinstance(key, bytes):
+            raise damaged(self._name)
+        return unpack_spec(spec), key
 
 
 def _memory_row(values: tuple[Any, ...]) -> MemoryRow:
