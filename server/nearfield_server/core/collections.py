@@ -1,0 +1,320 @@
+"""Collections by name and alias: making, changing and deleting them, and finding the store of a call.
+
+The engine knows the collections, the alias file the names that stand for them; nothing is kept here. A call keeps the
+store that it began with: an alias that moves meanwhile touches new calls only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import math
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from nearfield_server.core.aliases import Aliases
+from nearfield_server.core.models import ModelRegistry
+from nearfield_server.engines.base import Engine, Store
+from nearfield_server.errors import AlreadyExists, CollectionNotFound, FailedPrecondition, InvalidInput, ModelNotReady
+from nearfield_server.filters import split_path
+from nearfield_server.types import (
+    CollectionSpec,
+    CollectionStats,
+    Durability,
+    FieldType,
+    Hnsw,
+    KeywordOptions,
+    ModelSpec,
+    OutputKind,
+    SimilarityMetric,
+    VectorQuantization,
+)
+
+__all__ = ["CollectionChange", "CollectionView", "Collections", "CollectionsSettings", "NewCollection"]
+
+MAX_DIMENSIONS = 65_536
+MAX_INDEXES = 64
+MAX_TTL_SECONDS = 1e10
+"""About 317 years."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_RETRY_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionsSettings:
+    """`engine`: its name, as callers see it. `durability` of collections that don't choose one."""
+
+    engine: str
+    max_collections: int = 1000
+    durability: Durability = Durability.PROCESS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCollection:
+    """What is to be made. `model` "" and `dimensions` 0: the default model; `dimensions` alone: vectors only."""
+
+    name: str
+    model: str = ""
+    dimensions: int = 0
+    metric: SimilarityMetric | None = None
+    keyword: KeywordOptions | None = field(default_factory=KeywordOptions)
+    quantization: VectorQuantization = VectorQuantization.INT8
+    hnsw: Hnsw = field(default_factory=Hnsw)
+    payload_indexes: Mapping[str, FieldType] = field(default_factory=dict)
+    durability: Durability | None = None
+    ttl_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionChange:
+    """What is to change; `None` stays. `ttl_seconds` 0: points no longer vanish."""
+
+    add_indexes: Mapping[str, FieldType] = field(default_factory=dict)
+    drop_indexes: tuple[str, ...] = ()
+    ttl_seconds: float | None = None
+    quantization: VectorQuantization | None = None
+    durability: Durability | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionView:
+    """A collection as callers see it."""
+
+    spec: CollectionSpec
+    stats: CollectionStats
+    aliases: tuple[str, ...]
+    engine: str
+
+
+class Collections:
+    """All collections of a server. Used on the event loop."""
+
+    def __init__(self, engine: Engine, models: ModelRegistry, aliases: Aliases, settings: CollectionsSettings) -> None:
+        """Hold the collections of `engine`, whose texts `models` embeds."""
+        self._engine = engine
+        self._models = models
+        self._aliases = aliases
+        self._settings = settings
+        self._changing = asyncio.Lock()
+        """One change of names at a time: collections and aliases share them."""
+        self.ready = False
+        """Whether they are open."""
+
+    def __repr__(self) -> str:
+        """Show how many there are."""
+        return f"<Collections {len(self._engine.stores())}{'' if self.ready else ' not open'}>"
+
+    async def open(self) -> None:
+        """Open what the engine holds. Raises `ConfigError`."""
+        await self._engine.start()
+        self.ready = True
+        self._models.changes.notify()
+
+    async def close(self) -> None:
+        """Give everything back."""
+        self.ready = False
+        await self._engine.close()
+
+    def stores(self) -> dict[str, Store]:
+        """All collections by name."""
+        return self._engine.stores()
+
+    def store(self, name: str) -> Store:
+        """Give the store of a collection or alias.
+
+        Raises:
+            CollectionNotFound: there is none of that name.
+            ModelNotReady: the collections are being opened.
+        """
+        if not self.ready:
+            raise ModelNotReady("the collections are being opened", retry_after_seconds=_RETRY_SECONDS)
+        stores = self._engine.stores()
+        found = stores.get(name) or stores.get(self._aliases.target(name) or "")
+        if found is None:
+            raise CollectionNotFound(name, tuple(difflib.get_close_matches(name[:64], [*stores, *self._aliases.all()])))
+        return found
+
+    async def create(self, asked: NewCollection) -> CollectionView:
+        """Make a collection.
+
+        Raises:
+            AlreadyExists: there is a collection or an alias of that name.
+            FailedPrecondition: there are as many collections as the settings allow.
+            InvalidInput: a field is wrong, or the model can't do it.
+            ModelNotFound, ModelNotReady: of its model.
+        """
+        check_name("name", asked.name)
+        _check_indexes("payload_indexes", asked.payload_indexes)
+        _check_ttl(asked.ttl_seconds)
+        spec = self._spec(asked)
+        async with self._changing:
+            stores = self._opened()
+            self._check_free("name", asked.name, stores)
+            if asked.name in stores:
+                raise AlreadyExists("name: there is a collection of that name", f"collections/{asked.name}")
+            if len(stores) >= (most := self._settings.max_collections):
+                text = f"there are {len(stores)} collections; at most {most} (search.max_collections): delete one"
+                raise FailedPrecondition("collections", text)
+            store = await self._engine.create(spec)
+        return await self._view(store)
+
+    async def get(self, name: str) -> CollectionView:
+        """Give one by name or alias. Raises `CollectionNotFound`."""
+        return await self._view(self.store(name))
+
+    async def list(self) -> list[CollectionView]:
+        """Give all, by name."""
+        views = []
+        for _, store in sorted(self._opened().items()):
+            views.append(await self._view(store))
+        return views
+
+    async def update(self, name: str, change: CollectionChange) -> CollectionView:
+        """Change what may be changed. Raises `CollectionNotFound` or `InvalidInput`."""
+        _check_indexes("add_payload_indexes", change.add_indexes)
+        _check_ttl(change.ttl_seconds)
+        async with self._changing:
+            store = self.store(name)
+            spec = store.spec
+            indexes = dict(spec.payload_indexes)
+            for index, path in enumerate(change.drop_indexes):
+                if indexes.pop(path, None) is None:
+                    raise InvalidInput(f"drop_payload_indexes[{index}]", "no field of that path has an index")
+            for path, kind in change.add_indexes.items():
+                if indexes.get(path, kind) is not kind:
+                    text = "the field has an index of another type: drop that in the same call"
+                    raise InvalidInput("add_payload_indexes", text)
+            indexes |= change.add_indexes
+            _check_indexes("add_payload_indexes", indexes)
+            ttl = spec.ttl_seconds if change.ttl_seconds is None else change.ttl_seconds or None
+            await store.update(
+                replace(
+                    spec,
+                    payload_indexes=indexes,
+                    ttl_seconds=ttl,
+                    quantization=change.quantization or spec.quantization,
+                    durability=change.durability or spec.durability,
+                )
+            )
+        return await self._view(store)
+
+    async def delete(self, name: str) -> None:
+        """Delete a collection with its points.
+
+        Raises:
+            CollectionNotFound: there is none of that name.
+            FailedPrecondition: it is an alias, or an alias stands for it.
+        """
+        async with self._changing:
+            stores = self._opened()
+            if name not in stores and self._aliases.target(name):
+                text = "an alias: delete the collection by its own name; SetCollectionAlias takes the alias away"
+                raise FailedPrecondition(f"aliases/{name}", text)
+            store = self.store(name)
+            if aliases := self._aliases.of(store.spec.name):
+                text = f"aliases stand for it ({', '.join(aliases[:5])}): take them away first (SetCollectionAlias)"
+                raise FailedPrecondition(f"collections/{name}", text)
+            await self._engine.drop(name)
+
+    async def set_alias(self, alias: str, collection: str) -> str:
+        """Let `alias` stand for `collection`, or for nothing (empty); give what it stood for. On the disk afterwards.
+
+        Raises:
+            AlreadyExists: there is a collection named as the alias.
+            CollectionNotFound: there is none to stand for, or no such alias to take away.
+            FailedPrecondition: there are as many aliases as the settings allow collections.
+        """
+        check_name("alias", alias)
+        async with self._changing:
+            stores = self._opened()
+            if alias in stores:
+                raise AlreadyExists("alias: there is a collection of that name", f"collections/{alias}")
+            if collection and collection not in stores:
+                raise CollectionNotFound(collection, tuple(difflib.get_close_matches(collection[:64], stores)))
+            previous = self._aliases.target(alias) or ""
+            if not previous and not collection:
+                raise CollectionNotFound(alias, tuple(difflib.get_close_matches(alias, self._aliases.all())))
+            if not previous and len(self._aliases.all()) >= (most := self._settings.max_collections):
+                raise FailedPrecondition(
+                    "aliases", f"there are {most} aliases, as many as search.max_collections allow"
+                )
+            await asyncio.to_thread(self._aliases.put, alias, collection)
+            return previous
+
+    def _opened(self) -> dict[str, Store]:
+        if not self.ready:
+            raise ModelNotReady("the collections are being opened", retry_after_seconds=_RETRY_SECONDS)
+        return self._engine.stores()
+
+    def _check_free(self, field_: str, name: str, stores: Mapping[str, Store]) -> None:
+        # An alias whose collection is gone gives way.
+        if self._aliases.target(name) in stores:
+            raise AlreadyExists(f"{field_}: there is an alias of that name", f"aliases/{name}")
+
+    async def _view(self, store: Store) -> CollectionView:
+        spec = store.spec
+        return CollectionView(spec, await store.stats(), self._aliases.of(spec.name), self._settings.engine)
+
+    def _spec(self, asked: NewCollection) -> CollectionSpec:
+        name, version, metric, dimensions = "", "", SimilarityMetric.COSINE, asked.dimensions
+        if dimensions > MAX_DIMENSIONS:
+            raise InvalidInput("dimensions", f"{dimensions} is outside 1 to {MAX_DIMENSIONS}")
+        if asked.model or not dimensions:
+            with self._models.lease(asked.model) as model:
+                spec = model.loaded.spec
+            _check_model(spec, dimensions)
+            # By its own name: an alias may stand for another model tomorrow.
+            name, version, metric = self._models.served(asked.model).key.name, spec.version, spec.similarity
+            dimensions = dimensions or spec.dimensions
+        return CollectionSpec(
+            name=asked.name,
+            model=name,
+            model_version=version,
+            dimensions=dimensions,
+            metric=asked.metric or metric,
+            keyword=asked.keyword,
+            quantization=asked.quantization,
+            hnsw=asked.hnsw,
+            payload_indexes=dict(asked.payload_indexes),
+            durability=asked.durability or self._settings.durability,
+            ttl_seconds=asked.ttl_seconds or None,
+            created_at=datetime.fromtimestamp(time.time(), UTC),
+        )
+
+
+def check_name(field_: str, name: str) -> None:
+    """Raise `InvalidInput` for what can't be the name of a collection or alias."""
+    if not _NAME.fullmatch(name):
+        text = "must be 1 to 64 letters, digits, dots, dashes or underscores, the first one a letter or digit"
+        raise InvalidInput(field_, text)
+
+
+def _check_model(spec: ModelSpec, dimensions: int) -> None:
+    if OutputKind.DENSE not in spec.outputs:
+        raise InvalidInput("model", "it gives no DENSE vectors: name another one, or set `dimensions` alone")
+    if dimensions in {0, spec.dimensions}:
+        return
+    if dimensions > spec.dimensions:
+        raise InvalidInput("dimensions", f"{dimensions} is outside 1 to {spec.dimensions}, the model's width")
+    if spec.matryoshka_dimensions and dimensions not in spec.matryoshka_dimensions:
+        widths = ", ".join(map(str, sorted({*spec.matryoshka_dimensions, spec.dimensions})))
+        raise InvalidInput("dimensions", f"the model was trained for these widths: {widths}")
+
+
+def _check_indexes(field_: str, indexes: Mapping[str, FieldType]) -> None:
+    if len(indexes) > MAX_INDEXES:
+        raise InvalidInput(field_, f"{len(indexes)} payload indexes; at most {MAX_INDEXES}")
+    for path in indexes:
+        try:
+            split_path(path)
+        except ValueError as error:
+            raise InvalidInput(field_, f"a key is no path: {error}") from None
+
+
+def _check_ttl(seconds: float | None) -> None:
+    if seconds is not None and not (math.isfinite(seconds) and 0 <= seconds <= MAX_TTL_SECONDS):
+        raise InvalidInput("ttl", f"must be 0 to {MAX_TTL_SECONDS:.0f} seconds")
