@@ -91,8 +91,7 @@ class Searching:
         """Wait until searches see the write `sequence`."""
         if self._truth.memory is not None:
             return
-        if self._index.state is IndexState.READY:
-            await self._index.wait_applied(sequence)
+        await self._index.wait_applied(sequence)
         if self._index.applied < sequence:  # a pass over the database sees it; the index isn't asked before it does
             self._least_applied = max(self._least_applied, sequence)
 
@@ -122,8 +121,9 @@ class Searching:
         ranked: list[Ranked | None] = [None] * len(queries)
         open_ = list(range(len(queries)))
         for _ in range(_ROUNDS):
+            applied = self._index.applied
             found = await self._index.search([asked[at] for at in open_])
-            late = self._index.applied < self._truth.sequence
+            late = applied < self._truth.sequence
             checked = await asyncio.gather(
                 *[self._checked(queries[at], rows, late=late) for at, rows in zip(open_, found, strict=True)]
             )
