@@ -1,0 +1,305 @@
+"""Collections in memory, every search exact: what other engines are compared with, and `search.engine: memory`.
+
+Nothing is kept after the end, whatever `CollectionSpec.durability` says. A search costs a pass over all points.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from nearfield_server.engines.base import Page, Ranked, Store, StreamPosition
+from nearfield_server.engines.embedded.cursors import make_cursor, read_cursor
+from nearfield_server.errors import AlreadyExists, CollectionNotFound, FailedPrecondition
+from nearfield_server.filters import matcher, select_payload, values_at
+from nearfield_server.types import (
+    CollectionSpec,
+    CollectionStats,
+    EngineHit,
+    EngineQuery,
+    FacetCount,
+    Filter,
+    FilterValue,
+    IndexState,
+    PointId,
+    Record,
+    Selection,
+    SimilarityMetric,
+    SparseRow,
+    UpsertMode,
+    UpsertOutcome,
+    Vector,
+)
+
+__all__ = ["ExactEngine"]
+
+_STREAM_SECONDS = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    order: int
+    record: Record
+
+
+class ExactStore:
+    """The points of one collection, in memory."""
+
+    def __init__(self, spec: CollectionSpec, clock: Callable[[], float]) -> None:
+        self._spec = spec
+        self._clock = clock
+        self._points: dict[tuple[str, PointId], _Point] = {}
+        self._streams: dict[tuple[str, str], tuple[int, int, float]] = {}
+        self._sequence = 0
+        self._last_order = 0
+        self._cursor_key = secrets.token_bytes(16)
+        self._dropped = False
+
+    def __repr__(self) -> str:
+        """Tell what is in it."""
+        return f"ExactStore({self._spec.name!r}, points={len(self._points)}, sequence={self._sequence})"
+
+    @property
+    def spec(self) -> CollectionSpec:
+        """What decides the collection."""
+        return self._spec
+
+    async def upsert(
+        self, tenant: str, records: Sequence[Record], mode: UpsertMode, *, wait: bool, position: StreamPosition | None
+    ) -> UpsertOutcome:
+        """Keep all records; see `Store`. Searches find them at once."""
+        del wait
+        self._check()
+        self._purge()
+        wanted = {record.id: record for record in records}
+        known = self._streams.get((tenant, position.token)) if position else None
+        if known is not None and position is not None and position.sequence <= known[0]:
+            return UpsertOutcome(len(wanted), 0, known[1])
+        self._sequence += 1
+        stored = sum(self._put(tenant, record, mode) for record in wanted.values())
+        if position is not None:
+            self._streams[tenant, position.token] = (position.sequence, self._sequence, self._clock())
+        return UpsertOutcome(stored, len(wanted) - stored, self._sequence)
+
+    def _put(self, tenant: str, record: Record, mode: UpsertMode) -> bool:
+        there = self._points.get((tenant, record.id))
+        if there is None:
+            if mode not in {UpsertMode.UPSERT, UpsertMode.CREATE}:
+                return False
+            self._last_order += 1
+            order = self._last_order
+        elif mode is UpsertMode.CREATE:
+            return False
+        else:
+            order = there.order
+            if mode is UpsertMode.PAYLOAD:
+                record = _merged(there.record, record)
+        self._points[tenant, record.id] = _Point(order, replace(record, version=self._sequence))
+        return True
+
+    async def delete(self, tenant: str, chosen: Sequence[PointId] | Filter | None, *, wait: bool) -> int:
+        """Delete points by ids, by filter, or all of the tenant; give how many there were."""
+        del wait
+        self._check()
+        self._purge()
+        if chosen is None or not isinstance(chosen, Sequence):
+            doomed = [one.record.id for one in self._matching(self._live(tenant), chosen)]
+        else:
+            doomed = [id_ for id_ in dict.fromkeys(chosen) if (tenant, id_) in self._points]
+        self._sequence += bool(doomed)
+        for id_ in doomed:
+            del self._points[tenant, id_]
+        return len(doomed)
+
+    async def get(self, tenant: str, ids: Sequence[PointId], select: Selection) -> list[Record]:
+        """Give the points that are there, in the order of `ids`."""
+        there = {one.record.id: one.record for one in self._live(tenant)}
+        return [_selected(there[id_], select) for id_ in ids if id_ in there]
+
+    async def search(self, queries: Sequence[EngineQuery]) -> list[Ranked]:
+        """Rank points for each query."""
+        everything = list(self._points.values())  # of one moment, for the thread
+        return [await asyncio.to_thread(self._rank, query, self._live(query.tenant), everything) for query in queries]
+
+    def _rank(self, query: EngineQuery, live: list[_Point], everything: list[_Point]) -> Ranked:
+        excluded = frozenset(query.exclude)
+        points = [one for one in self._matching(live, query.filter) if one.record.id not in excluded]
+        if query.dense is not None:
+            scored = list(zip(points, _distances(points, query.dense, self._spec.metric), strict=True))
+        elif query.sparse is not None:
+            scored = _by_words(points, query.sparse, everything)
+        else:  # this is a bug: a query has one of the two
+            raise ValueError("a query without a vector")
+        hits = [EngineHit(one.record.id, float(np.float32(score)), one.order) for one, score in scored]
+        return Ranked(sorted(hits, key=lambda hit: (-hit.score, hit.order))[: query.limit], exact=True)
+
+    async def scroll(
+        self, tenant: str, condition: Filter | None, select: Selection, *, limit: int, cursor: str
+    ) -> Page:
+        """Give up to `limit` points in the order of first storing; see `Store`."""
+        after = read_cursor(cursor, self._cursor_key)
+        live = sorted((one for one in self._live(tenant) if one.order > after), key=lambda one: one.order)
+        found = await asyncio.to_thread(self._matching, live, condition)
+        page = [_selected(one.record, select) for one in found[:limit]]
+        more = len(found) > limit
+        return Page(page, make_cursor(found[limit - 1].order, self._cursor_key) if more else "")
+
+    async def count(self, tenant: str, condition: Filter | None, *, estimate: bool) -> tuple[int, bool]:
+        """Give how many points match; always exactly."""
+        del estimate
+        return len(await asyncio.to_thread(self._matching, self._live(tenant), condition)), True
+
+    async def facet(self, tenant: str, path: str, condition: Filter | None, *, limit: int) -> list[FacetCount]:
+        """Give the most frequent strings, integers and truth values of a field, then by value."""
+        counts: Counter[tuple[type, FilterValue]] = Counter()
+        for one in await asyncio.to_thread(self._matching, self._live(tenant), condition):
+            values = values_at(one.record.payload, path)
+            counts.update({(type(value), value) for value in values if isinstance(value, (str, int))})
+        found = [FacetCount(value, count) for (_, value), count in counts.items()]
+        return sorted(found, key=lambda one: (-one.count, str(one.value)))[:limit]
+
+    async def stats(self) -> CollectionStats:
+        """Give the figures. There is nothing on disk."""
+        return CollectionStats(
+            points=len(self._points), index_lag=0, index_state=IndexState.EXACT, index_message="", disk_bytes=0
+        )
+
+    async def update(self, spec: CollectionSpec) -> None:
+        """Take over payload indexes, quantisation, durability and time to live, none of which changes an answer."""
+        self._spec = replace(
+            self._spec,
+            payload_indexes=dict(spec.payload_indexes),
+            quantization=spec.quantization,
+            durability=spec.durability,
+            ttl_seconds=spec.ttl_seconds,
+        )
+
+    def refuse(self) -> None:
+        """Take no more writes: the collection was dropped."""
+        self._dropped = True
+        self._points.clear()
+
+    def _check(self) -> None:
+        if self._dropped:
+            raise FailedPrecondition(f"collections/{self._spec.name}", "the collection was dropped meanwhile")
+
+    def _live(self, tenant: str) -> list[_Point]:
+        now = self._clock()
+        return [one for (owner, _), one in self._points.items() if owner == tenant and not _expired(one.record, now)]
+
+    def _purge(self) -> None:
+        now = self._clock()
+        for key in [key for key, one in self._points.items() if _expired(one.record, now)]:
+            del self._points[key]
+        for token in [token for token, kept in self._streams.items() if kept[2] < now - _STREAM_SECONDS]:
+            del self._streams[token]
+
+    @staticmethod
+    def _matching(points: Iterable[_Point], condition: Filter | None) -> list[_Point]:
+        if condition is None:
+            return list(points)
+        test = matcher(condition)
+        return [one for one in points if test(one.record.id, one.record.text, one.record.payload)]
+
+
+class ExactEngine:
+    """Collections in memory; see `Engine`."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        """`clock` gives seconds since the epoch; points vanish by it."""
+        self._clock = clock
+        self._stores: dict[str, ExactStore] = {}
+
+    def __repr__(self) -> str:
+        """Tell what it holds."""
+        return f"ExactEngine(collections={sorted(self._stores)})"
+
+    async def start(self) -> None:
+        """Nothing was kept: there is nothing to open."""
+
+    async def create(self, spec: CollectionSpec) -> Store:
+        """Make a collection. Raises `AlreadyExists`."""
+        if spec.name in self._stores:
+            raise AlreadyExists("there is a collection of that name", spec.name)
+        self._stores[spec.name] = store = ExactStore(spec, self._clock)
+        return store
+
+    async def drop(self, name: str) -> None:
+        """Delete a collection with its points. Raises `CollectionNotFound`."""
+        store = self._stores.pop(name, None)
+        if store is None:
+            raise CollectionNotFound(name)
+        store.refuse()
+
+    def stores(self) -> dict[str, Store]:
+        """Give all collections by name, as they are now."""
+        return dict(self._stores)
+
+    async def close(self) -> None:
+        """Forget everything."""
+        self._stores.clear()
+
+
+def _expired(record: Record, now: float) -> bool:
+    return record.expires_at is not None and record.expires_at <= now
+
+
+def _merged(there: Record, new: Record) -> Record:
+    """Put a payload's keys over those that are there."""
+    kinds = {key: kind for key, kind in there.kinds.items() if key not in new.payload}
+    return replace(
+        there,
+        payload={**there.payload, **new.payload},
+        kinds={**kinds, **new.kinds},
+        expires_at=there.expires_at if new.expires_at is None else new.expires_at,
+    )
+
+
+def _selected(record: Record, select: Selection) -> Record:
+    payload = select_payload(record.payload, select)
+    return replace(
+        record,
+        text=record.text if select.text else "",
+        vector=record.vector if select.vector else None,
+        sparse=None,
+        payload=payload,
+        kinds={key: kind for key, kind in record.kinds.items() if key in payload},
+    )
+
+
+def _distances(points: Sequence[_Point], query: Vector, metric: SimilarityMetric) -> list[float]:
+    if not points:
+        return []
+    rows = np.stack([np.asarray(one.record.vector, np.float64) for one in points])
+    wide = query.astype(np.float64)
+    scores = -np.linalg.norm(rows - wide, axis=1) if metric is SimilarityMetric.EUCLIDEAN else (rows * wide).sum(axis=1)
+    found: list[float] = scores.tolist()
+    return found
+
+
+def _by_words(points: Sequence[_Point], query: SparseRow, everything: Sequence[_Point]) -> list[tuple[_Point, float]]:
+    """Score the points that have a word of the query: the sum of weight times ln(1 + (N - n + 0.5) / (n + 0.5)).
+
+    N counts all points of the collection, n those with the word.
+    """
+    holding: Counter[int] = Counter()
+    for one in everything:
+        if one.record.sparse is not None:
+            holding.update(one.record.sparse.ids.tolist())
+    words = dict(zip(query.ids.tolist(), query.weights.tolist(), strict=True))
+    idf = {word: math.log1p((len(everything) - holding[word] + 0.5) / (holding[word] + 0.5)) for word in words}
+    found = []
+    for one in points:
+        row = one.record.sparse
+        weights = {} if row is None else dict(zip(row.ids.tolist(), row.weights.tolist(), strict=True))
+        shared = words.keys() & weights.keys()
+        if shared:
+            found.append((one, sum(words[word] * weights[word] * idf[word] for word in sorted(shared))))
+    return found
