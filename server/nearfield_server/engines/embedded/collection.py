@@ -54,6 +54,7 @@ __all__ = ["EmbeddedStore"]
 logger = logging.getLogger("nearfield.search")
 
 _SWEPT = 1000  # points that one job of a sweep deletes
+_DELETED = 2000  # points that one job of a delete by filter deletes
 _SAMPLE = 10_000  # points that an estimate looks at
 _LEAST_STEP = 4  # an estimate looks at one point of more than these, or at all
 
@@ -110,21 +111,35 @@ class EmbeddedStore:
         return kept.outcome
 
     async def delete(self, tenant: str, chosen: Sequence[PointId] | Filter | None, *, wait: bool) -> int:
-        """Delete points by ids, by filter, or all of the tenant; give how many there were."""
+        """Delete points by ids, by filter, or all of the tenant; give how many there were.
+
+        By ids all go at once, else in slices, so that writes go on between them.
+        """
         now = self._clock()
-        find = await self._finding(tenant, chosen, now)
+        if isinstance(chosen, Sequence):
+            ids = chosen
+            kept = await self._delete(tenant, lambda connection: list(rows_of_ids(connection, tenant, ids).values()))
+            deleted, last = kept.deleted, kept.sequence
+        else:
+            wanted, deleted, last = chosen, 0, 0
 
-        def delete(connection: sqlite3.Connection) -> Kept:
-            doomed = find(connection)
-            deleted = len(alive_rows(connection, tenant, doomed, now, EVERYTHING))
-            kept = delete_rows(connection, doomed)
-            kept.deleted = deleted
-            return kept
+            def scan(connection: sqlite3.Connection) -> list[int]:
+                with matching(connection, wanted) as where:
+                    return as_list(matching_rows(connection, tenant, where, now))
 
-        kept = await self._truth.write(delete, self._kept)
-        if wait and kept.sequence:
-            await self._searching.wait(kept.sequence)
-        return kept.deleted
+            rows = await self._truth.long(scan)  # not by the writer, for whom everybody waits; it looks at these again
+            for start in range(0, len(rows), _DELETED):
+                part = rows[start : start + _DELETED]
+
+                def find(connection: sqlite3.Connection, part: list[int] = part) -> list[int]:
+                    with matching(connection, wanted) as where:
+                        return list(alive_rows(connection, tenant, part, now, where))
+
+                kept = await self._delete(tenant, find)
+                deleted, last = deleted + kept.deleted, kept.sequence or last
+        if wait and last:
+            await self._searching.wait(last)
+        return deleted
 
     async def get(self, tenant: str, ids: Sequence[PointId], select: Selection) -> list[Record]:
         """Give the points that are there, in the order of `ids`."""
@@ -238,28 +253,18 @@ class EmbeddedStore:
         await self._index.close()
         await self._truth.close()
 
-    async def _finding(
-        self, tenant: str, chosen: Sequence[PointId] | Filter | None, now: float
-    ) -> Callable[[sqlite3.Connection], list[int]]:
-        """Give what finds the rows of chosen points in the writer's thread."""
-        if chosen is None:
-            return lambda connection: as_list(matching_rows(connection, tenant, EVERYTHING, None))
-        if isinstance(chosen, Sequence):
-            ids = chosen
-            return lambda connection: list(rows_of_ids(connection, tenant, ids).values())
-        wanted = chosen
+    async def _delete(self, tenant: str, find: Callable[[sqlite3.Connection], list[int]]) -> Kept:
+        """Delete the rows that `find` finds in the writer's thread."""
+        now = self._clock()
 
-        def scan(connection: sqlite3.Connection) -> list[int]:
-            with matching(connection, wanted) as where:
-                return as_list(matching_rows(connection, tenant, where, now))
+        def delete(connection: sqlite3.Connection) -> Kept:
+            doomed = find(connection)
+            deleted = len(alive_rows(connection, tenant, doomed, now, EVERYTHING))
+            kept = delete_rows(connection, doomed)
+            kept.deleted = deleted
+            return kept
 
-        rows = await self._truth.long(scan)  # not by the writer, for whom everybody waits; it looks at these again
-
-        def find(connection: sqlite3.Connection) -> list[int]:
-            with matching(connection, wanted) as where:
-                return list(alive_rows(connection, tenant, rows, now, where))
-
-        return find
+        return await self._truth.write(delete, self._kept)
 
     def _kept(self, kept: Kept) -> None:
         """Hear of a write; in the writer's thread."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import threading
@@ -140,7 +141,8 @@ def explain(error: BaseException, name: str) -> BaseException:
     if isinstance(error, NearfieldError) or not isinstance(error, (sqlite3.Error, OSError)):
         return error
     code = getattr(error, "sqlite_errorcode", None)
-    if code is not None and (code & _CODE == sqlite3.SQLITE_FULL or code in _NO_SPACE):
+    full = code is not None and (code & _CODE == sqlite3.SQLITE_FULL or code in _NO_SPACE)
+    if full or (isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}):
         return StorageFull(
             "the disk of the data folder is full: nothing of this call was kept; free space, then send it again",
             retry_after_seconds=_RETRY_SECONDS,

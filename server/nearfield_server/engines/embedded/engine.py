@@ -77,7 +77,11 @@ class EmbeddedEngine:
         try:
             folder = await asyncio.to_thread(self._make, spec)
             store = EmbeddedStore(folder, self._settings, self._threads, self._clock)
-            await store.open()
+            try:
+                await store.open()
+            except BaseException:
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+                raise
         except (sqlite3.Error, OSError) as error:
             raise explain(error, spec.name) from error
         finally:
