@@ -17,7 +17,7 @@ import pytest
 from nearfield_server.engines.embedded import schema
 from nearfield_server.engines.embedded.engine import EmbeddedEngine
 from nearfield_server.engines.embedded.settings import EmbeddedSettings
-from nearfield_server.errors import ConfigError, FailedPrecondition, StorageFull
+from nearfield_server.errors import ConfigError, Draining, FailedPrecondition, StorageFull
 from nearfield_server.types import Durability, IndexState, Record, Selection
 
 SCRIPT = Path(__file__).with_name("crash_writer.py")
@@ -227,3 +227,30 @@ async def test_durability_is_sqlites(running, kit, durability, level):
             return [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
 
         assert await store._truth.change(read) == ["wal", level]
+
+
+async def test_writes_under_way_end_before_the_files_close(running, kit):
+    async with running() as engine:
+        store = await engine.create(kit.spec())
+        writes = [asyncio.ensure_future(kit.put(store, kit.record(n))) for n in range(50)]
+        await asyncio.sleep(0)  # each has handed its write over
+    assert [(await one).stored for one in writes] == [1] * 50
+    for _ in range(2):
+        with pytest.raises(Draining):
+            await kit.put(store, kit.record(1))
+    async with running() as engine:
+        assert await engine.stores()["docs"].count("", None, estimate=False) == (50, True)
+
+
+async def test_a_collection_that_cannot_be_made_leaves_nothing(running, kit, tmp_path):
+    async with running() as engine:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+        try:
+            with pytest.raises(StorageFull):
+                await engine.create(kit.spec())
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert engine.stores() == {}
+        assert [one.name for one in (tmp_path / "collections").iterdir()] == [".lock"]
+        await kit.put(await engine.create(kit.spec()), kit.record(1))

@@ -24,7 +24,7 @@ from nearfield_server.engines.embedded.schema import check_format, read_meta
 from nearfield_server.engines.embedded.threads import Threads
 from nearfield_server.engines.embedded.writer import Writer
 from nearfield_server.engines.embedded.writes import Kept
-from nearfield_server.errors import FailedPrecondition
+from nearfield_server.errors import Draining, NearfieldError
 from nearfield_server.types import CollectionSpec, Durability
 
 __all__ = ["Read", "Truth"]
@@ -42,13 +42,14 @@ FROM points p JOIN vectors v USING (row) LEFT JOIN sparse s USING (row) ORDER BY
 class Truth:
     """Runs reads and writes in threads, and turns their errors into ours.
 
-    `fault` says why nothing is possible any more: the collection was dropped, or its file is damaged.
+    `fault` says why nothing is possible any more: the collection was dropped, its file is damaged, or the
+    server stops.
     """
 
     def __init__(self, folder: Path, threads: Threads) -> None:
         """Stand for the database in `folder`; `open` opens it."""
         self.path = folder / FILE
-        self.fault: FailedPrecondition | None = None
+        self.fault: NearfieldError | None = None
         self.points = 0
         self.sequence = 0
         self.memory: MemoryRows | None = None
@@ -111,7 +112,9 @@ class Truth:
         self._durability = durability
 
     async def close(self) -> None:
-        """End what waits, and close the file."""
+        """End the writes that wait, and close the file."""
+        if self.fault is None:
+            self.fault = Draining("the server is stopping", retry_after_seconds=1.0)
         if self._writer is not None:
             await self._writer.close()
         self._readers.close()
@@ -119,7 +122,7 @@ class Truth:
     def check(self) -> None:
         """Raise `fault`, if there is one."""
         if self.fault is not None:
-            raise self.fault
+            raise self.fault.with_traceback(None)  # else it grows with each call
 
     def _running(self) -> Writer:
         self.check()
@@ -132,7 +135,7 @@ class Truth:
             return await work
         except (sqlite3.Error, OSError) as error:
             if self.fault is not None:  # closed under it
-                raise self.fault from error
+                raise self.fault.with_traceback(None) from error
             if is_damage(error):
                 self.fault = damaged(self._name)
             raise explain(error, self._name) from error
