@@ -7,7 +7,7 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -21,28 +21,40 @@ from nearfield_server.config.settings import BUILTIN, Config
 from nearfield_server.core.aliases import Aliases
 from nearfield_server.core.cache import EmbeddingCache
 from nearfield_server.core.classifier import Classifier
+from nearfield_server.core.collection_vectors import CollectionVectors
+from nearfield_server.core.collections import Collections, CollectionsSettings
 from nearfield_server.core.embedder import Embedder
 from nearfield_server.core.lifecycle import Lifecycle, LifecycleSettings
 from nearfield_server.core.memory import bound_arenas
 from nearfield_server.core.models import ModelRegistry
 from nearfield_server.core.pipeline import Pipeline
+from nearfield_server.core.points import Points
 from nearfield_server.core.repository import Repository
 from nearfield_server.core.reranker import Reranker
 from nearfield_server.core.serving import Opener, ServingSettings
 from nearfield_server.core.upkeep import Upkeep, UpkeepSettings
 from nearfield_server.encoder.builtin import builtin_folder
 from nearfield_server.encoder.loader import LoadedEncoder, load, load_options
+from nearfield_server.engines.base import Engine
+from nearfield_server.engines.bm25 import Bm25
+from nearfield_server.engines.embedded.engine import EmbeddedEngine
+from nearfield_server.engines.embedded.index import IndexSettings
+from nearfield_server.engines.embedded.settings import EmbeddedSettings
+from nearfield_server.engines.exact import ExactEngine
 from nearfield_server.errors import ModelLoadFailure
+from nearfield_server.rpc.collections import CollectionRpcs
 from nearfield_server.rpc.embed import EmbedServicer, UseCases
 from nearfield_server.rpc.health import HealthServicer
 from nearfield_server.rpc.interceptor import CallInterceptor
 from nearfield_server.rpc.models import ModelServicer
-from nearfield_server.rpc.server import RPCS, SERVICES, GrpcServer, GrpcSettings
+from nearfield_server.rpc.points import PointRpcs
+from nearfield_server.rpc.search_service import SearchServicer
+from nearfield_server.rpc.server import RPCS, SEARCH, SERVICES, GrpcServer, GrpcSettings, Servicers
 from nearfield_server.rpc.stream import StreamSettings
 from nearfield_server.telemetry import logs
 from nearfield_server.telemetry.loop_lag import watch_event_loop
 from nearfield_server.telemetry.metrics import Metrics
-from nearfield_server.types import Limits, ModelState, Priority
+from nearfield_server.types import CollectionStats, Durability, Limits, ModelState, Priority
 from nearfield_server.web.app import make_app
 from nearfield_server.web.server import HttpServer
 
@@ -51,6 +63,7 @@ __all__ = ["Server", "serve"]
 logger = logging.getLogger("nearfield.app")
 
 _DRAIN_POLL_SECONDS = 0.02
+_SCRAPE_SECONDS = 5.0
 
 
 def serve(config: Config) -> int:
@@ -105,19 +118,18 @@ class Server:
         self._interceptor = CallInterceptor(
             self.metrics, max_calls=limits.max_concurrent_calls, max_streams=limits.max_concurrent_streams
         )
-        self._health = HealthServicer(self.registry, SERVICES)
         pipeline = Pipeline(self._threads, cache, self._image_threads)
         use_cases = UseCases(
             Embedder(self.registry, pipeline), Reranker(self.registry, pipeline), Classifier(self.registry, pipeline)
         )
         stream = StreamSettings(window_inputs=config.stream.window_inputs, idle_seconds=config.stream.idle_seconds)
-        self._grpc = GrpcServer(
-            _grpc(config),
+        servicers = Servicers(
             EmbedServicer(use_cases, self.registry, self.metrics, stream),
             ModelServicer(self.registry, self._lifecycle, admin=config.admin_on),
-            self._health,
-            self._interceptor,
+            self._build_search(use_cases),
         )
+        self._health = HealthServicer(self.registry, SERVICES, {SEARCH: lambda: self.collections.ready})
+        self._grpc = GrpcServer(_grpc(config), servicers, self._health, self._interceptor)
         web = make_app(self.metrics.registry, self._readiness, nearfield_server.__version__)
         self._http = HttpServer(web, config.http) if config.http else None
         self._lag: asyncio.Task[None] | None = None
@@ -146,11 +158,30 @@ class Server:
         )
         self._upkeep = Upkeep(self.registry, self._lifecycle, repository, seconds, self._threads)
 
+    def _build_search(self, use_cases: UseCases) -> SearchServicer:
+        """Make the collections, and what stores and finds points in them."""
+        config, metrics = self._config, self.metrics.search
+        folder = config.data_dir / "collections"
+        settings = CollectionsSettings(
+            engine=config.search.engine,
+            max_collections=config.search.max_collections,
+            durability=Durability(config.search.durability),
+        )
+        aliases = Aliases(folder / "aliases.json", {})
+        self.collections = Collections(_engine(config, folder), self.registry, aliases, settings)
+        vectors = CollectionVectors(use_cases.embedder, self.registry, Bm25)
+        points = Points(self.collections, vectors, metrics)
+        idle_seconds = config.stream.idle_seconds
+        return SearchServicer(
+            CollectionRpcs(self.collections, vectors, metrics),
+            PointRpcs(self.collections, points, self.registry, self.metrics, idle_seconds),
+        )
+
     async def start(self) -> None:
-        """Listen, then load all models at once. Health is SERVING when this returns.
+        """Listen, open the collections, then load all models at once. Health is SERVING when this returns.
 
         Raises:
-            ConfigError: an address can't be listened on.
+            ConfigError: an address can't be listened on, or the collections can't be opened.
             ModelLoadFailure: the default model can't be served. Other models may fail: they are listed as FAILED.
         """
         started = time.monotonic()
@@ -159,6 +190,8 @@ class Server:
             self.http = await self._http.start()
         self.target = await self._grpc.start()
         logger.info("listening", extra={"grpc": self.target, "http": self.http or "off"})
+        await self.collections.open()
+        self.metrics.search.watch(partial(_stats, self.collections, asyncio.get_running_loop()))
         folders = {name: _folder(path) for name, path in self._config.models.items()}
         await self._lifecycle.start(folders)
         self._upkeep.start()
@@ -183,6 +216,8 @@ class Server:
         # Health watchers and idle connections are all that is left: they are told to go.
         await self._grpc.stop(grace_seconds=0.2 if finished else 0.0)
         self._upkeep.stop()
+        self.metrics.search.watch(dict)
+        await self.collections.close()
         await self._lifecycle.close()
         if self._http is not None:
             await self._http.stop()
@@ -199,6 +234,26 @@ class Server:
     def _readiness(self) -> tuple[bool, dict[str, str]]:
         states = self._health.states()
         return states[""], {name or "server": "SERVING" if state else "NOT_SERVING" for name, state in states.items()}
+
+
+def _engine(config: Config, folder: Path) -> Engine:
+    search = config.search
+    if search.engine == "memory":
+        return ExactEngine()
+    return EmbeddedEngine(
+        folder,
+        EmbeddedSettings(
+            exact_below=search.exact_below,
+            memory_bytes=search.memory_bytes,
+            sweep_seconds=search.sweep_seconds,
+            index=IndexSettings(ef=search.ef),
+        ),
+    )
+
+
+def _stats(collections: Collections, loop: asyncio.AbstractEventLoop) -> Mapping[str, CollectionStats]:
+    """Ask for the figures of all collections, from the scraping thread."""
+    return asyncio.run_coroutine_threadsafe(collections.stats(), loop).result(_SCRAPE_SECONDS)
 
 
 def _folder(path: str) -> Path:

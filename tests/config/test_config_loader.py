@@ -204,6 +204,7 @@ def test_every_setting_has_a_variable_that_works():
         "batching.max_queue_items": "1000", "precision": "int8", "provider_options": "{cuda: {gpu_mem_limit: 1}}",
         "limits.max_image_bytes": "5000", "hub.endpoint": "https://h", "hub.offline": "1",
         "aliases": "{b: a}", "admin": "off", "repository.startup": "none", "repository.unload_first": "true",
+        "search.engine": "memory", "search.durability": "disk", "search.ef": "8",
     }  # fmt: skip
     environ = {variable_name(key): samples.get(key, "3") for key in SETTINGS}
     loaded = load({}, environ, None)

@@ -11,7 +11,7 @@ import typer
 from google.protobuf import json_format
 
 import nearfield_server
-from nearfield.v1 import embed_pb2, model_pb2
+from nearfield.v1 import embed_pb2, model_pb2, search_pb2
 from nearfield_server import errors
 from nearfield_server.cli.program import app
 from nearfield_server.encoder.manifest import read_manifest
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RPCS = [
     method.name
-    for file in (embed_pb2, model_pb2)
+    for file in (embed_pb2, model_pb2, search_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 ]
@@ -62,6 +62,12 @@ def run(code, cwd):
 @pytest.mark.slow
 def test_the_python_of_the_readme_runs(server, tmp_path):
     for code in blocks(ROOT / "README.md", "python"):
+        run(code.replace("localhost:50051", server.target), tmp_path)
+
+
+@pytest.mark.slow
+def test_the_python_of_the_search_guide_runs(server, tmp_path):
+    for code in blocks(ROOT / "docs" / "search.md", "python"):
         run(code.replace("localhost:50051", server.target), tmp_path)
 
 

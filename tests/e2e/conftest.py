@@ -12,7 +12,7 @@ from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 from tokenizers import Tokenizer
 
-from nearfield.v1 import embed_pb2, model_pb2, types_pb2
+from nearfield.v1 import embed_pb2, model_pb2, search_pb2, types_pb2
 from nearfield_server.backends.fake import FakeBackend
 from nearfield_server.encoder.builtin import builtin_folder
 from nearfield_server.encoder.encoder import Encoder
@@ -23,7 +23,7 @@ from nearfield_server.encoder.tokenizer import TextTokenizer
 
 REPLIES = {
     f"/{service.full_name}/{method.name}": message_factory.GetMessageClass(method.output_type)
-    for file in (embed_pb2, model_pb2)
+    for file in (embed_pb2, model_pb2, search_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nearfield.v1 import embed_pb2, model_pb2, types_pb2
+from nearfield.v1 import embed_pb2, model_pb2, search_pb2, types_pb2
 from nearfield_server import types
 from nearfield_server.rpc import enums
 
@@ -16,6 +16,11 @@ TABLES = [
     (types_pb2.OutputKind, types.OutputKind, enums.OUTPUTS),
     (types_pb2.ChunkPooling, types.ChunkPooling, enums.CHUNK_POOLINGS),
     (model_pb2.Pooling, types.Pooling, {number: pooling for pooling, number in enums.POOLINGS.items()}),
+    (search_pb2.Durability, types.Durability, enums.DURABILITIES),
+    (search_pb2.VectorQuantization, types.VectorQuantization, enums.QUANTIZATIONS),
+    (search_pb2.FieldType, types.FieldType, enums.FIELD_TYPES),
+    (search_pb2.UpsertMode, types.UpsertMode, enums.UPSERT_MODES),
+    (search_pb2.IndexState, types.IndexState, {number: state for state, number in enums.INDEX_STATES.items()}),
 ]
 
 
@@ -30,3 +35,6 @@ def test_tables_are_complete(proto, own, table):
 def test_the_ways_back():
     assert {number: member for member, number in enums.TO_DTYPE.items()} == enums.DTYPES
     assert {number: member for member, number in enums.TO_METRIC.items()} == enums.METRICS
+    assert {number: member for member, number in enums.TO_DURABILITY.items()} == enums.DURABILITIES
+    assert {number: member for member, number in enums.TO_FIELD_TYPE.items()} == enums.FIELD_TYPES
+    assert {number: member for member, number in enums.TO_QUANTIZATION.items()} == enums.QUANTIZATIONS

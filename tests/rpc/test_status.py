@@ -10,14 +10,18 @@ from nearfield_server import errors
 from nearfield_server.rpc.status import CODES, DOMAIN, printable, to_status, trailers
 
 CLASSES = [one for name in errors.__all__ if issubclass(one := getattr(errors, name), Exception)]
+LATER = (errors.Unavailable, errors.Overloaded, errors.StorageFull)
+NAMED = {errors.ModelNotFound, errors.CollectionNotFound, errors.PointNotFound, errors.AlreadyExists}
 
 
 def make(kind):
-    if kind is errors.ModelNotFound:
-        return kind("name", ("near",))
     if issubclass(kind, errors.InvalidInput):
         return kind("inputs[3].text", "too long", limit=5)
-    if issubclass(kind, (errors.Unavailable, errors.Overloaded)):
+    if kind in {errors.ModelNotFound, errors.CollectionNotFound}:
+        return kind("name", ("near",))
+    if kind is errors.PointNotFound:
+        return kind("query.id", "a")
+    if issubclass(kind, LATER):
         return kind("later", retry_after_seconds=1.5)
     if issubclass(kind, (errors.AlreadyExists, errors.FailedPrecondition)):
         return kind("models/a", "models/a")
@@ -52,11 +56,11 @@ def test_details_of_each_kind(kind):
     assert status.message == error.message
     info, *rest = details(status)
     assert (info.reason, info.domain, dict(info.metadata)) == (kind.reason, DOMAIN, error.metadata)
-    later = isinstance(error, (errors.Unavailable, errors.Overloaded))
+    later = isinstance(error, LATER)
     expected = {
         BadRequest: isinstance(error, errors.InvalidInput),
         PreconditionFailure: kind is errors.FailedPrecondition,
-        ResourceInfo: kind in {errors.ModelNotFound, errors.AlreadyExists},
+        ResourceInfo: kind in NAMED,
         RetryInfo: later,
     }
     assert {type(one) for one in rest} == {one for one, due in expected.items() if due}
@@ -73,6 +77,14 @@ def test_the_field_at_fault_is_named():
 def test_the_time_to_come_back_is_told():
     delay = details(to_status(make(errors.Overloaded)))[1].retry_delay
     assert (delay.seconds, delay.nanos) == (1, 500_000_000)
+
+
+@pytest.mark.parametrize(
+    ("resource", "kind"), [("a", "Model"), ("collections/a", "Collection"), ("aliases/a", "Collection")]
+)
+def test_what_exists_already_is_named_by_its_kind(resource, kind):
+    found = details(to_status(errors.AlreadyExists("it is there", resource)))[1]
+    assert (found.resource_type, found.resource_name) == (f"nearfield.v1.{kind}", resource)
 
 
 def test_a_foreign_exception_gets_fixed_text_and_an_id(caplog):

@@ -23,7 +23,7 @@ from pydantic import (
 from nearfield_server.config.address import parse_address
 from nearfield_server.config.device import DEVICE_KINDS, parse_device, suggest_device
 
-__all__ = ["BUILTIN", "BUILTIN_NAME", "Batching", "Cache", "Config", "Hub", "Limits", "Stream", "Tls"]
+__all__ = ["BUILTIN", "BUILTIN_NAME", "Batching", "Cache", "Config", "Hub", "Limits", "Search", "Stream", "Tls"]
 
 BUILTIN = "builtin"
 """Stands for the built-in encoder where a model's folder is asked for."""
@@ -249,6 +249,32 @@ class Repository(_Section):
     )
 
 
+class Search(_Section):
+    """Collections of points."""
+
+    engine: Literal["embedded", "memory"] = Field(
+        "embedded", description="What holds collections: embedded (files in data_dir) or memory (gone with the server)."
+    )
+    max_collections: _Count = Field(
+        1000, ge=1, le=100_000, description="Collections that there may be, and as many aliases; 1 to 100000."
+    )
+    durability: Literal["process", "disk"] = Field(
+        "process", description="When writes count as kept where a collection doesn't say: process, or disk (fsync)."
+    )
+    exact_below: _Count = Field(
+        5000, ge=0, le=1_000_000, description="Points up to which a collection has no index; 0 to 1000000."
+    )
+    ef: _Count = Field(
+        96, ge=8, le=4096, description="Candidates that a search of an index looks at, unless it says; 8 to 4096."
+    )
+    memory_bytes: _Count = Field(
+        64 * _MIB, ge=0, le=1 << 40, description="Vectors of each collection kept in memory; 0 to 1099511627776 bytes."
+    )
+    sweep_seconds: _Number = Field(
+        60.0, gt=0.0, le=86400.0, description="Seconds between removals of points past their time; over 0 to 86400."
+    )
+
+
 class Config(_Section):
     """All settings of one server."""
 
@@ -311,6 +337,7 @@ class Config(_Section):
     cache: Cache = Field(default_factory=Cache, description="Vectors kept.")
     hub: Hub = Field(default_factory=Hub, description="Downloads of models.")
     repository: Repository = Field(default_factory=Repository, description="Models by name and version.")
+    search: Search = Field(default_factory=Search, description="Collections of points.")
 
     @property
     def admin_on(self) -> bool:

@@ -173,6 +173,10 @@ class Collections:
             views.append(await self._view(store))
         return views
 
+    async def stats(self) -> dict[str, CollectionStats]:
+        """Give the figures of all, for metrics."""
+        return {name: await store.stats() for name, store in self._engine.stores().items()}
+
     async def update(self, name: str, change: CollectionChange) -> CollectionView:
         """Change what may be changed. Raises `CollectionNotFound` or `InvalidInput`."""
         _check_indexes("add_payload_indexes", change.add_indexes)

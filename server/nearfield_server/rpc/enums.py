@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from nearfield.v1 import embed_pb2, model_pb2, types_pb2
+from nearfield.v1 import embed_pb2, model_pb2, search_pb2, types_pb2
 from nearfield_server.types import (
     ChunkPooling,
     DType,
+    Durability,
+    FieldType,
+    IndexState,
     InputType,
     ModelState,
     OutputKind,
@@ -15,21 +18,31 @@ from nearfield_server.types import (
     Priority,
     SimilarityMetric,
     Truncate,
+    UpsertMode,
+    VectorQuantization,
 )
 
 __all__ = [
     "CHUNK_POOLINGS",
     "DTYPES",
+    "DURABILITIES",
+    "FIELD_TYPES",
+    "INDEX_STATES",
     "INPUT_TYPES",
     "METRICS",
     "OUTPUTS",
     "POOLINGS",
     "PRIORITIES",
+    "QUANTIZATIONS",
     "STATES",
     "TO_DTYPE",
+    "TO_DURABILITY",
+    "TO_FIELD_TYPE",
     "TO_METRIC",
     "TO_OUTPUT",
+    "TO_QUANTIZATION",
     "TRUNCATES",
+    "UPSERT_MODES",
 ]
 
 DTYPES: dict[int, DType] = {
@@ -88,3 +101,35 @@ CHUNK_POOLINGS: dict[int, ChunkPooling] = {
 TO_OUTPUT: dict[OutputKind, Any] = {value: key for key, value in OUTPUTS.items()}
 TO_DTYPE: dict[DType, Any] = {value: key for key, value in DTYPES.items()}
 TO_METRIC: dict[SimilarityMetric, Any] = {value: key for key, value in METRICS.items()}
+DURABILITIES: dict[int, Durability] = {
+    search_pb2.DURABILITY_PROCESS: Durability.PROCESS,
+    search_pb2.DURABILITY_DISK: Durability.DISK,
+}
+QUANTIZATIONS: dict[int, VectorQuantization] = {
+    search_pb2.VECTOR_QUANTIZATION_NONE: VectorQuantization.NONE,
+    search_pb2.VECTOR_QUANTIZATION_INT8: VectorQuantization.INT8,
+}
+FIELD_TYPES: dict[int, FieldType] = {
+    search_pb2.FIELD_TYPE_KEYWORD: FieldType.KEYWORD,
+    search_pb2.FIELD_TYPE_INTEGER: FieldType.INTEGER,
+    search_pb2.FIELD_TYPE_FLOAT: FieldType.FLOAT,
+    search_pb2.FIELD_TYPE_BOOL: FieldType.BOOL,
+    search_pb2.FIELD_TYPE_DATETIME: FieldType.DATETIME,
+    search_pb2.FIELD_TYPE_GEO: FieldType.GEO,
+    search_pb2.FIELD_TYPE_TEXT: FieldType.TEXT,
+}
+UPSERT_MODES: dict[int, UpsertMode] = {
+    search_pb2.UPSERT_MODE_UPSERT: UpsertMode.UPSERT,
+    search_pb2.UPSERT_MODE_CREATE: UpsertMode.CREATE,
+    search_pb2.UPSERT_MODE_UPDATE: UpsertMode.UPDATE,
+    search_pb2.UPSERT_MODE_PAYLOAD: UpsertMode.PAYLOAD,
+}
+INDEX_STATES: dict[IndexState, search_pb2.IndexState] = {
+    IndexState.EXACT: search_pb2.INDEX_STATE_EXACT,
+    IndexState.BUILDING: search_pb2.INDEX_STATE_BUILDING,
+    IndexState.READY: search_pb2.INDEX_STATE_READY,
+    IndexState.FAILED: search_pb2.INDEX_STATE_FAILED,
+}
+TO_DURABILITY: dict[Durability, Any] = {value: key for key, value in DURABILITIES.items()}
+TO_FIELD_TYPE: dict[FieldType, Any] = {value: key for key, value in FIELD_TYPES.items()}
+TO_QUANTIZATION: dict[VectorQuantization, Any] = {value: key for key, value in QUANTIZATIONS.items()}

@@ -13,22 +13,28 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import _async as reflection_aio
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from nearfield.v1 import embed_pb2, embed_pb2_grpc, model_pb2, model_pb2_grpc
+from nearfield.v1 import embed_pb2, embed_pb2_grpc, model_pb2, model_pb2_grpc, search_pb2, search_pb2_grpc
 from nearfield_server.errors import ConfigError
 from nearfield_server.rpc.embed import EmbedServicer
 from nearfield_server.rpc.health import HealthServicer
 from nearfield_server.rpc.interceptor import CallInterceptor
 from nearfield_server.rpc.models import ModelServicer
+from nearfield_server.rpc.search_service import SearchServicer
 from nearfield_server.types import Limits
 
-__all__ = ["RPCS", "SERVICES", "GrpcServer", "GrpcSettings"]
+__all__ = ["RPCS", "SEARCH", "SERVICES", "GrpcServer", "GrpcSettings", "Servicers"]
 
 _DESCRIPTORS = [
     file.services_by_name[name]
-    for file, name in ((embed_pb2.DESCRIPTOR, "EmbedService"), (model_pb2.DESCRIPTOR, "ModelService"))
+    for file, name in (
+        (embed_pb2.DESCRIPTOR, "EmbedService"),
+        (model_pb2.DESCRIPTOR, "ModelService"),
+        (search_pb2.DESCRIPTOR, "SearchService"),
+    )
 ]
 SERVICES: tuple[str, ...] = tuple(service.full_name for service in _DESCRIPTORS)
 """Full names of Nearfield's services."""
+SEARCH = search_pb2.DESCRIPTOR.services_by_name["SearchService"].full_name
 RPCS: tuple[str, ...] = tuple(method.name for service in _DESCRIPTORS for method in service.methods)
 """Names of their rpcs, as metrics label them."""
 
@@ -53,22 +59,31 @@ class GrpcSettings:
     client_ca: Path | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Servicers:
+    """Nearfield's own services."""
+
+    embed: EmbedServicer
+    models: ModelServicer
+    search: SearchServicer
+
+
 class GrpcServer:
     """Nearfield's services with health, and reflection and channelz if wanted."""
 
     def __init__(
         self,
         settings: GrpcSettings,
-        embed: EmbedServicer,
-        models: ModelServicer,
+        servicers: Servicers,
         health: HealthServicer,
         interceptor: CallInterceptor,
     ) -> None:
         """Put the services together; nothing listens before `start`."""
         self._settings = settings
         self._server = grpc.aio.server(interceptors=[interceptor], options=_options(settings))
-        embed_pb2_grpc.add_EmbedServiceServicer_to_server(embed, self._server)
-        model_pb2_grpc.add_ModelServiceServicer_to_server(models, self._server)
+        embed_pb2_grpc.add_EmbedServiceServicer_to_server(servicers.embed, self._server)
+        model_pb2_grpc.add_ModelServiceServicer_to_server(servicers.models, self._server)
+        search_pb2_grpc.add_SearchServiceServicer_to_server(servicers.search, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(health, self._server)
         if settings.reflection:
             _add_reflection(self._server, (*SERVICES, _HEALTH, reflection.SERVICE_NAME, _REFLECTION_V1))

@@ -81,7 +81,8 @@ def _details(error: errors.NearfieldError) -> Iterator[Message]:
     if isinstance(error, errors.PointNotFound):
         yield ResourceInfo(resource_type="nearfield.v1.Point", resource_name=printable(error.name))
     if isinstance(error, errors.AlreadyExists):
-        yield ResourceInfo(resource_type="nearfield.v1.Model", resource_name=error.resource)
+        kind = "Collection" if error.resource.startswith(("collections/", "aliases/")) else "Model"
+        yield ResourceInfo(resource_type=f"nearfield.v1.{kind}", resource_name=error.resource)
     if isinstance(error, errors.FailedPrecondition):
         violation = PreconditionFailure.Violation(type="STATE", subject=error.subject, description=error.message)
         yield PreconditionFailure(violations=[violation])

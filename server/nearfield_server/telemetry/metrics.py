@@ -1,4 +1,4 @@
-"""Every metric, defined once: here, and those by model in `model_metrics`.
+"""Every metric, defined once: here, those by model in `model_metrics`, those of search in `search_metrics`.
 
 docs/metrics.md explains each; a test keeps it complete. One `Metrics` per server, with a registry of its own. Labels
 are bounded: model names come from the configuration, rpc names from the protos, all else from fixed lists. Every series
@@ -25,6 +25,7 @@ from nearfield_server.telemetry.model_metrics import (
     ModelMetrics,
     QueueView,
 )
+from nearfield_server.telemetry.search_metrics import SearchMetrics
 from nearfield_server.types import ModelState
 
 __all__ = [
@@ -72,6 +73,7 @@ class Metrics:
         self._make_call_series([*rpcs, OTHER_RPC])
         self._make_process_series(version, effective_threads)
         self.cache = CacheMetrics(self.registry)
+        self.search = SearchMetrics(self.registry)
         self._families = ModelFamilies(self.registry)
         loads = Counter("nearfield_model_loads", "Loads of models that ended", ["outcome"], registry=self.registry)
         self._loads = {outcome: loads.labels(outcome) for outcome in LOAD_OUTCOMES}
@@ -147,7 +149,7 @@ class Metrics:
             "nearfield_request_seconds", "Duration of calls", ["rpc"], registry=registry, buckets=LATENCY_BUCKETS
         )
         active = Gauge("nearfield_requests_in_progress", "Calls under way", ["rpc"], registry=registry)
-        messages = Counter("nearfield_stream_messages", "EmbedStream messages answered", ["outcome"], registry=registry)
+        messages = Counter("nearfield_stream_messages", "Messages of streams answered", ["outcome"], registry=registry)
         self._done = {(rpc, status): done.labels(rpc, status) for rpc in rpcs for status in STATUSES}
         self._seconds = {rpc: seconds.labels(rpc) for rpc in rpcs}
         self._active = {rpc: active.labels(rpc) for rpc in rpcs}

@@ -1,0 +1,140 @@
+"""A bidirectional stream of messages that are answered one by one: reader, a task per message, writer, credits.
+
+    requests ──reader, waits for credit──▶ task per message ──▶ done (queue) ──writer──▶ replies ──▶ credit back
+
+What `rpc.stream` does for EmbedStream, for streams without a model of their own: a stream holds at most its window and
+one message more, is closed when its client stands still, and ends when the server drains, all that was read answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from nearfield_server.core.models import ModelRegistry
+from nearfield_server.errors import DeadlineExceeded, Draining, Overloaded
+
+__all__ = ["MAX_ID_BYTES", "MessageStream", "Window", "patiently"]
+
+MAX_ID_BYTES = 512
+
+_Answer = Callable[[Any], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """`credits` of one stream, and what a message costs; `idle_seconds`: how long the client may stand still."""
+
+    credits: int
+    cost: Callable[[Any], int]
+    idle_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    reply: Any
+    credit: int
+
+
+class MessageStream:
+    """One stream from its first message to its end. Replies go out in the order of their completion."""
+
+    def __init__(self, registry: ModelRegistry, window: Window, answer: _Answer) -> None:
+        """Make one per call. `answer` gives the reply to a message, and never raises; calls begin in order."""
+        self._registry = registry
+        self._window = window
+        self._answer = answer
+        self._credit = window.credits
+        self._credit_back = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._active_at = time.monotonic()
+        self._line: asyncio.Queue[_Done | None] = asyncio.Queue()
+
+    async def serve(self, requests: AsyncIterator[Any], context: Any) -> None:
+        """Answer every message of `requests`; raise what ends the whole stream when all that was read is answered."""
+        reader = asyncio.ensure_future(self._read(requests))
+        drain, idle = asyncio.ensure_future(self._draining()), asyncio.ensure_future(self._idling())
+        reader.add_done_callback(lambda _: self._end_of_input())
+        for end in (drain, idle):
+            end.add_done_callback(lambda _: reader.cancel())
+        try:
+            while (done := await self._line.get()) is not None:
+                await self._write(context, done)
+            if reader.cancelled():
+                if idle.done():
+                    msg = f"no message for {self._window.idle_seconds} s: the stream is closed"
+                    raise DeadlineExceeded(msg)
+                msg = "the server is stopping: send what is unanswered to another replica"
+                raise Draining(msg, retry_after_seconds=1.0)
+            reader.result()
+        finally:
+            for task in (reader, drain, idle, *self._tasks):
+                task.cancel()
+
+    async def _read(self, requests: AsyncIterator[Any]) -> None:
+        async for message in requests:
+            self._active_at = time.monotonic()
+            credit = min(max(1, self._window.cost(message)), self._window.credits)
+            await self._take_credit(credit)
+            self._start(self._reply(message, credit))
+
+    async def _reply(self, message: Any, credit: int) -> None:
+        self._line.put_nowait(_Done(await self._answer(message), credit))
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _take_credit(self, amount: int) -> None:
+        while self._credit < amount:
+            self._credit_back.clear()
+            await self._credit_back.wait()
+        self._credit -= amount
+
+    async def _write(self, context: Any, done: _Done) -> None:
+        try:
+            async with asyncio.timeout(self._window.idle_seconds):
+                await context.write(done.reply)
+        except TimeoutError:
+            msg = f"no reply was read for {self._window.idle_seconds} s: the stream is closed"
+            raise DeadlineExceeded(msg) from None
+        self._active_at = time.monotonic()
+        self._credit += done.credit
+        self._credit_back.set()
+
+    def _end_of_input(self) -> None:
+        """After the last message was read: the end of the line comes when all tasks are through."""
+
+        async def close() -> None:
+            while others := self._tasks - {asyncio.current_task()}:
+                await asyncio.wait(others)
+            self._line.put_nowait(None)
+
+        self._start(close())
+
+    async def _idling(self) -> None:
+        """Return when the client has stood still too long."""
+        left = seconds = self._window.idle_seconds
+        while left > 0 or self._credit < self._window.credits:
+            await asyncio.sleep(left if left > 0 else seconds)
+            left = self._active_at + seconds - time.monotonic()
+
+    async def _draining(self) -> None:
+        """Return when the server stops."""
+        while not self._registry.draining:
+            await self._registry.changes.wait()
+
+
+async def patiently(work: Callable[[], Awaitable[Any]]) -> Any:
+    """Do it again while the queue is full: a stream is bounded by its credits and is not refused for load."""
+    while True:
+        try:
+            return await work()
+        except Overloaded as error:
+            if error.metadata.get("limited_by") == "deadline":
+                raise
+            await asyncio.sleep(error.retry_after_seconds)

@@ -1,0 +1,88 @@
+"""SearchService: each rpc goes to the part that knows it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from nearfield.v1 import search_pb2, search_pb2_grpc
+from nearfield_server.rpc.collections import CollectionRpcs
+from nearfield_server.rpc.points import PointRpcs
+
+__all__ = ["SearchServicer"]
+
+
+class SearchServicer(search_pb2_grpc.SearchServiceServicer):
+    """Collections, points and searches."""
+
+    def __init__(self, collections: CollectionRpcs, points: PointRpcs) -> None:
+        """Put the parts together."""
+        self._collections = collections
+        self._points = points
+
+    async def CreateCollection(
+        self, request: search_pb2.CreateCollectionRequest, context: Any
+    ) -> search_pb2.CreateCollectionResponse:
+        """Make a collection."""
+        return await self._collections.create(request, context)
+
+    async def GetCollection(
+        self, request: search_pb2.GetCollectionRequest, context: Any
+    ) -> search_pb2.GetCollectionResponse:
+        """Give a collection."""
+        return await self._collections.get(request, context)
+
+    async def ListCollections(
+        self, request: search_pb2.ListCollectionsRequest, context: Any
+    ) -> search_pb2.ListCollectionsResponse:
+        """Give all collections."""
+        return await self._collections.list(request, context)
+
+    async def UpdateCollection(
+        self, request: search_pb2.UpdateCollectionRequest, context: Any
+    ) -> search_pb2.UpdateCollectionResponse:
+        """Change a collection."""
+        return await self._collections.update(request, context)
+
+    async def DeleteCollection(
+        self, request: search_pb2.DeleteCollectionRequest, context: Any
+    ) -> search_pb2.DeleteCollectionResponse:
+        """Delete a collection."""
+        return await self._collections.delete(request, context)
+
+    async def SetCollectionAlias(
+        self, request: search_pb2.SetCollectionAliasRequest, context: Any
+    ) -> search_pb2.SetCollectionAliasResponse:
+        """Let a name stand for a collection."""
+        return await self._collections.set_alias(request, context)
+
+    async def Upsert(self, request: search_pb2.UpsertRequest, context: Any) -> search_pb2.UpsertResponse:
+        """Store points."""
+        return await self._points.upsert(request, context)
+
+    async def UpsertStream(self, requests: Any, context: Any) -> None:
+        """Store points message after message."""
+        await self._points.upsert_stream(requests, context)
+
+    async def GetPoints(self, request: search_pb2.GetPointsRequest, context: Any) -> search_pb2.GetPointsResponse:
+        """Give points by id."""
+        return await self._points.get_points(request, context)
+
+    async def DeletePoints(
+        self, request: search_pb2.DeletePointsRequest, context: Any
+    ) -> search_pb2.DeletePointsResponse:
+        """Delete points."""
+        return await self._points.delete_points(request, context)
+
+    async def Scroll(self, request: search_pb2.ScrollRequest, context: Any) -> AsyncIterator[search_pb2.ScrollResponse]:
+        """Give all points that match."""
+        async for part in self._points.scroll(request, context):
+            yield part
+
+    async def Count(self, request: search_pb2.CountRequest, context: Any) -> search_pb2.CountResponse:
+        """Give how many points match."""
+        return await self._points.count(request, context)
+
+    async def Facet(self, request: search_pb2.FacetRequest, context: Any) -> search_pb2.FacetResponse:
+        """Give the most frequent values of a field."""
+        return await self._points.facet(request, context)
