@@ -11,6 +11,7 @@ import pytest
 from nearfield_server.engines.embedded.changes import read_changes
 from nearfield_server.engines.embedded.database import connect_reader
 from nearfield_server.engines.embedded.index import IndexNotReady, Rows
+from nearfield_server.engines.embedded.known_rows import KnownRows
 from nearfield_server.engines.embedded.searching import Searching
 from nearfield_server.types import (
     And,
@@ -276,3 +277,32 @@ async def test_many_searches_share_their_work(running, kit):
         changed = dataclasses.replace(store.spec, ttl_seconds=5.0)
         await store.update(changed)
         assert store.spec == changed
+
+
+async def test_what_was_learnt_of_rows_is_never_older_than_the_truth(indexed, kit, clock):
+    store, index = indexed
+    index.rows = [1, 2, 3]
+    truth = store._truth
+
+    async def ids():
+        return [hit.id for hit in (await store.search([query(kit.vector(0), 3)]))[0].hits]
+
+    assert await ids() == [1, 2, 3]
+    assert truth.known.find([1, 2, 3]) is not None
+    sequence, seen = truth.known.sequence, truth.known.find([2])
+    await store.delete("", [2], wait=True)
+    truth.known.learn(sequence, seen)  # read before the write, learnt after it
+    assert await ids() == [1, 3]
+    await kit.put(store, Record(id=3, expires_at=clock.now + 1), mode=UpsertMode.PAYLOAD)
+    assert await ids() == [1, 3]
+    clock.now += 1
+    assert await ids() == [1]
+    assert truth.known.find([1, 3]) is not None
+    (ranked,) = await store.search([query(kit.vector(0), 1, tenant="other")])
+    assert ranked.hits == []
+
+
+def test_only_so_many_rows_are_known():
+    known = KnownRows(2)
+    known.learn(0, {row: ("", row, None) for row in range(5)})
+    assert [row for row in range(5) if known.find([row])] == [3, 4]

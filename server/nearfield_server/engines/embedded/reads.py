@@ -11,12 +11,22 @@ import numpy as np
 import numpy.typing as npt
 
 from nearfield_server.engines.embedded.codec import unpack_kinds, unpack_payload, unpack_vector
+from nearfield_server.engines.embedded.known_rows import Seen
 from nearfield_server.engines.embedded.payload_index import EntryKind, IndexedField, read_fields
 from nearfield_server.engines.embedded.sql_filters import Where
 from nearfield_server.filters import select_payload, values_at
 from nearfield_server.types import FacetCount, FieldType, FilterValue, PointId, Record, Selection
 
-__all__ = ["alive_rows", "count_points", "facet", "matching_rows", "read_page", "read_points", "rows_of_ids"]
+__all__ = [
+    "alive_rows",
+    "count_points",
+    "facet",
+    "matching_rows",
+    "read_page",
+    "read_points",
+    "rows_of_ids",
+    "seen_rows",
+]
 
 _TOGETHER = 512  # values bound to one statement
 _LIVE = "(p.expires_at IS NULL OR p.expires_at > ?)"
@@ -60,6 +70,15 @@ def alive_rows(
     for part, marks in _parts(list(rows)):
         statement = f"SELECT p.row, p.id FROM points p WHERE p.row IN ({marks}) AND +p.tenant = ? AND {_LIVE} AND {sql}"  # noqa: S608
         found.update(connection.execute(statement, (*part, tenant, now, *values)).fetchall())
+    return found
+
+
+def seen_rows(connection: sqlite3.Connection, rows: Sequence[int]) -> dict[int, Seen]:
+    """Give tenant, id and end of those of `rows` that are there."""
+    found: dict[int, Seen] = {}
+    for part, marks in _parts(rows):
+        statement = f"SELECT p.row, p.tenant, p.id, p.expires_at FROM points p WHERE p.row IN ({marks})"  # noqa: S608
+        found.update((row, (tenant, id_, end)) for row, tenant, id_, end in connection.execute(statement, part))
     return found
 
 

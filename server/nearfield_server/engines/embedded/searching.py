@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +19,9 @@ import numpy.typing as npt
 from nearfield_server.engines.base import Ranked
 from nearfield_server.engines.embedded.gatherer import Gatherer
 from nearfield_server.engines.embedded.index import IndexFilter, IndexNotReady, IndexQuery, Rows, VectorIndex
+from nearfield_server.engines.embedded.known_rows import living
 from nearfield_server.engines.embedded.memory_rows import MemoryQuery
-from nearfield_server.engines.embedded.reads import alive_rows, matching_rows, rows_of_ids
+from nearfield_server.engines.embedded.reads import alive_rows, matching_rows, rows_of_ids, seen_rows
 from nearfield_server.engines.embedded.sql_filters import EVERYTHING, matching
 from nearfield_server.engines.embedded.stream_search import search_database
 from nearfield_server.engines.embedded.threads import Threads
@@ -39,6 +41,8 @@ from nearfield_server.types import (
 from nearfield_server.types.filters import walk
 
 __all__ = ["Searching"]
+
+T = TypeVar("T")
 
 _TOGETHER = 32  # queries answered in one go
 _ROUNDS = 4  # times that an index is asked for more
@@ -101,7 +105,7 @@ class Searching:
             self.leave_memory()
         if self._truth.memory is not None:
             asked = [(self._plain if one.filter is None else self._filtered).ask(one) for one in queries]
-            return [Ranked(hits, exact=True) for hits in await asyncio.gather(*asked)]
+            return [Ranked(hits, exact=True) for hits in await _all(asked)]
         if self._started and self._caught_up(self._least_applied):
             try:
                 return await self._by_index(queries)
@@ -113,7 +117,7 @@ class Searching:
         return self._index.state is IndexState.READY and self._index.applied >= sequence
 
     async def _exactly(self, queries: Sequence[EngineQuery]) -> list[Ranked]:
-        found = await asyncio.gather(*[self._streamed.ask(one) for one in queries])
+        found = await _all([self._streamed.ask(one) for one in queries])
         return [Ranked(hits, exact=True) for hits in found]
 
     async def _by_index(self, queries: Sequence[EngineQuery]) -> list[Ranked]:
@@ -124,8 +128,8 @@ class Searching:
             applied = self._index.applied
             found = await self._index.search([asked[at] for at in open_])
             late = applied < self._truth.sequence
-            checked = await asyncio.gather(
-                *[self._checked(queries[at], rows, late=late) for at, rows in zip(open_, found, strict=True)]
+            checked = await _all(
+                [self._checked(queries[at], rows, late=late) for at, rows in zip(open_, found, strict=True)]
             )
             again = []
             for at, rows, hits in zip(open_, found, checked, strict=True):
@@ -164,17 +168,24 @@ class Searching:
         """Give those that are there; with a `late` index also look whether they still meet the filter."""
         if not found:
             return []
-        wanted = query.filter if late else None
-        now = self._clock()
-
-        def look(connection: sqlite3.Connection) -> dict[int, PointId]:
-            with matching(connection, wanted) as where:
-                return alive_rows(connection, query.tenant, [row for row, _ in found], now, where)
-
-        ids = await self._truth.short(look)
+        rows = [row for row, _ in found]
+        if late and query.filter is not None:
+            ids = await self._truth.short(lambda connection: self._met(connection, query, rows))
+        else:
+            known, now = self._truth.known, self._clock()
+            seen = known.find(rows)
+            if seen is None:
+                sequence = known.sequence
+                seen = await self._truth.short(lambda connection: seen_rows(connection, rows))
+                known.learn(sequence, seen)
+            ids = living(seen, query.tenant, now)
         hits = [EngineHit(ids[row], score, row) for row, score in found if row in ids]
         hits.sort(key=lambda hit: (-hit.score, hit.order))
         return hits
+
+    def _met(self, connection: sqlite3.Connection, query: EngineQuery, rows: Sequence[int]) -> dict[int, PointId]:
+        with matching(connection, query.filter) as where:
+            return alive_rows(connection, query.tenant, rows, self._clock(), where)
 
     def _in_memory(self, queries: Sequence[EngineQuery]) -> list[list[EngineHit] | BaseException]:
         memory = self._truth.memory
@@ -221,6 +232,13 @@ class Searching:
             return answers
 
         return self._truth.lent(read)
+
+
+async def _all(asked: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Wait for all; one alone costs no task."""
+    if len(asked) == 1:
+        return [await asked[0]]
+    return await asyncio.gather(*asked)
 
 
 def _with_rows(wanted: Filter, rows: dict[PointId, int]) -> IndexFilter:

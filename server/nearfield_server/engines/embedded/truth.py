@@ -19,6 +19,7 @@ from nearfield_server.engines.embedded.database import (
     set_durability,
 )
 from nearfield_server.engines.embedded.gatherer import Gatherer
+from nearfield_server.engines.embedded.known_rows import KnownRows
 from nearfield_server.engines.embedded.memory_rows import MemoryRow, MemoryRows
 from nearfield_server.engines.embedded.schema import check_format, read_meta
 from nearfield_server.engines.embedded.threads import Threads
@@ -33,6 +34,7 @@ T = TypeVar("T")
 Read: TypeAlias = Callable[[sqlite3.Connection], T]
 
 _TOGETHER = 64  # short reads done in one go
+_KNOWN = 100_000  # rows, of some 200 bytes
 _ALL = """
 SELECT p.row, p.tenant, p.id, p.expires_at, v.vector, s.weights
 FROM points p JOIN vectors v USING (row) LEFT JOIN sparse s USING (row) ORDER BY p.row
@@ -53,6 +55,7 @@ class Truth:
         self.points = 0
         self.sequence = 0
         self.memory: MemoryRows | None = None
+        self.known = KnownRows(_KNOWN)
         self._name = folder.name
         self._threads = threads
         self._readers = Readers(self.path)
@@ -143,6 +146,7 @@ class Truth:
     def _take_over(self, kept: Kept) -> None:
         self.sequence = kept.sequence
         self.points += kept.added
+        self.known.take_over(kept)
         memory = self.memory
         if memory is not None:
             memory.apply(kept)
