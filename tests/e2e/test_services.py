@@ -10,7 +10,14 @@ from grpc_reflection.v1alpha import reflection_pb2
 from nearfield.v1 import model_pb2
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
-NAMES = ["", "liveness", "nearfield.v1.EmbedService", "nearfield.v1.ModelService", "models/all-MiniLM-L6-v2"]
+NAMES = [
+    "",
+    "liveness",
+    "nearfield.v1.EmbedService",
+    "nearfield.v1.ModelService",
+    "nearfield.v1.SearchService",
+    "models/all-MiniLM-L6-v2",
+]
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +78,7 @@ def test_reflection(wire, version):
     assert services == {
         "nearfield.v1.EmbedService",
         "nearfield.v1.ModelService",
+        "nearfield.v1.SearchService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",
