@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import qdrant_client
-from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc, grpc_to_payload, payload_to_grpc
+from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc, grpc_to_payload
 
 from nearfield_server.engines.qdrant import QdrantEngine, QdrantSettings
 from nearfield_server.engines.qdrant_calls import Calls
@@ -260,7 +260,8 @@ def test_filters_and_points_pass_the_wire_unchanged():
     assert pruned(back.model_dump()) == pruned(wanted.model_dump())
     payload = {"s": "\0😀", "i": 2**53, "f": 3.0, "n": None, "l": [[], {}, [1]], "o": {"": {"a.b": True}}}
     stored = payload_of(Record(id=-(2**63), payload=payload), "t", 2**50, 2**50)
-    back = grpc_to_payload(payload_to_grpc(stored))
+    point = qdrant_client.models.PointStruct(id=point_uuid("t", 1), vector={}, payload=stored)
+    back = grpc_to_payload(RestToGrpc.convert_point_struct(point).payload)
     assert back == stored
     assert isinstance(back["payload"]["f"], float)
     assert isinstance(back["payload"]["i"], int)
