@@ -1,6 +1,7 @@
 """What is acknowledged stays: kill -9, full disks, damaged files, two servers on one folder."""
 
 import asyncio
+import dataclasses
 import os
 import random
 import resource
@@ -10,15 +11,17 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from nearfield_server.engines.embedded import schema
 from nearfield_server.engines.embedded.engine import EmbeddedEngine
+from nearfield_server.engines.embedded.gatherer import Gatherer
 from nearfield_server.engines.embedded.settings import EmbeddedSettings
 from nearfield_server.errors import ConfigError, Draining, FailedPrecondition, StorageFull
-from nearfield_server.types import Durability, IndexState, Record, Selection
+from nearfield_server.types import Durability, EngineQuery, IndexState, Record, Selection
 
 SCRIPT = Path(__file__).with_name("crash_writer.py")
 GROUP = 5
@@ -130,7 +133,9 @@ async def test_a_disk_that_takes_no_more_loses_nothing(running, kit, durability)
 async def test_a_damaged_collection_is_listed_and_the_others_live(running, kit, tmp_path, harm):
     async with running() as engine:
         for name in ("broken", "whole"):
-            await kit.put(await engine.create(kit.spec(name)), kit.record(1))
+            store = await engine.create(kit.spec(name))
+            await kit.put(store, kit.record(1))
+            await store.update(dataclasses.replace(store.spec, ttl_seconds=9.0))
     path = tmp_path / "collections" / "broken" / "points.sqlite3"
     if harm == "noise":
         path.write_bytes(os.urandom(20_000))
@@ -146,7 +151,7 @@ async def test_a_damaged_collection_is_listed_and_the_others_live(running, kit, 
         stats = await broken.stats()
         assert stats.index_state is IndexState.FAILED
         assert "delete the collection" in stats.index_message
-        assert broken.spec == kit.spec("broken")
+        assert broken.spec == kit.spec("broken", ttl_seconds=9.0)
         with pytest.raises(FailedPrecondition, match="damaged"):
             await broken.count("", None, estimate=False)
         await engine.drop("broken")
@@ -254,3 +259,31 @@ async def test_a_collection_that_cannot_be_made_leaves_nothing(running, kit, tmp
         assert engine.stores() == {}
         assert [one.name for one in (tmp_path / "collections").iterdir()] == [".lock"]
         await kit.put(await engine.create(kit.spec()), kit.record(1))
+
+
+async def test_what_waits_for_a_thread_when_the_server_stops_is_told():
+    executor = ThreadPoolExecutor(1)
+    gatherer = Gatherer(executor, list, most=1)
+    assert await gatherer.ask(1) == 1
+    waiting = [asyncio.ensure_future(gatherer.ask(number)) for number in range(3)]
+    executor.shutdown()
+    for outcome in await asyncio.gather(*waiting, return_exceptions=True):
+        assert isinstance(outcome, Draining)
+
+
+async def test_memory_that_cannot_follow_is_given_up(running, kit, monkeypatch):
+    async with running() as engine:
+        store = await engine.create(kit.spec())
+        monkeypatch.setattr(store._truth.memory, "apply", lambda kept: 1 / 0)
+        assert (await kit.put(store, kit.record(1))).stored == 1
+        (ranked,) = await store.search([EngineQuery(tenant="", limit=1, dense=kit.vector(0))])
+        assert [hit.id for hit in ranked.hits] == [1]
+
+
+async def test_a_clean_end_empties_the_log(running, kit, tmp_path):
+    async with running() as engine:
+        store = await engine.create(kit.spec())
+        await kit.put(store, kit.record(1))
+        await store.get("", [1], Selection())
+    names = {one.name for one in (tmp_path / "collections" / "docs").iterdir() if one.is_file()}
+    assert names == {"points.sqlite3", "spec.json"}

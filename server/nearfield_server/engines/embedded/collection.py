@@ -30,6 +30,7 @@ from nearfield_server.engines.embedded.reads import (
 from nearfield_server.engines.embedded.schema import write_meta
 from nearfield_server.engines.embedded.searching import Searching
 from nearfield_server.engines.embedded.settings import EmbeddedSettings
+from nearfield_server.engines.embedded.spec_file import write_spec_file
 from nearfield_server.engines.embedded.sql_filters import EVERYTHING, matching
 from nearfield_server.engines.embedded.threads import Threads
 from nearfield_server.engines.embedded.truth import Truth
@@ -222,6 +223,8 @@ class EmbeddedStore:
         await self._truth.change(change)
         self._truth.set_durability(new.durability)
         self._spec = new
+        with suppress(OSError):  # a full disk: the copy is only for listing
+            await self._loop.run_in_executor(self._threads.long, write_spec_file, self.folder, new)
         self._fill()
         await self._index.reconfigure(new)
 

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nearfield_server.engines.base import Store
-from nearfield_server.engines.embedded.codec import pack_spec, unpack_spec
+from nearfield_server.engines.embedded.codec import pack_spec
 from nearfield_server.engines.embedded.collection import EmbeddedStore
 from nearfield_server.engines.embedded.database import FILE, connect_writer, explain, sync_folder
 from nearfield_server.engines.embedded.failed import FailedStore, unknown_spec
@@ -28,6 +28,7 @@ from nearfield_server.engines.embedded.lock import FolderLock
 from nearfield_server.engines.embedded.payload_index import change_fields
 from nearfield_server.engines.embedded.schema import create_tables
 from nearfield_server.engines.embedded.settings import EmbeddedSettings
+from nearfield_server.engines.embedded.spec_file import read_spec_file, write_spec_file
 from nearfield_server.engines.embedded.threads import Threads
 from nearfield_server.errors import AlreadyExists, CollectionNotFound, ConfigError, InvalidInput, NearfieldError
 from nearfield_server.types import CollectionSpec, Durability
@@ -37,7 +38,6 @@ __all__ = ["EmbeddedEngine"]
 logger = logging.getLogger("nearfield.search")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_SPEC = "spec.json"
 _NEW = ".new-"
 _GONE = ".gone-"
 
@@ -137,7 +137,8 @@ class EmbeddedEngine:
         except Exception as error:
             why = error.message if isinstance(error, NearfieldError) else f"it can't be opened: {type(error).__name__}"
             logger.exception("collection %s can't be opened", folder.name)
-            return FailedStore(await asyncio.to_thread(_spec_copy, folder), why)
+            spec = await asyncio.to_thread(read_spec_file, folder)
+            return FailedStore(spec or unknown_spec(folder.name), why)
         return store
 
     def _take_folder(self) -> list[Path]:
@@ -157,7 +158,7 @@ class EmbeddedEngine:
         made = self._folder / f"{_NEW}{secrets.token_hex(8)}"
         made.mkdir()
         try:
-            (made / _SPEC).write_text(pack_spec(spec), encoding="utf-8")
+            write_spec_file(made, spec)
             connection = connect_writer(made / FILE, Durability.DISK)
             try:
                 create_tables(connection, pack_spec(spec))
@@ -178,10 +179,3 @@ class EmbeddedEngine:
         (self._folder / name).rename(gone)
         sync_folder(self._folder)
         return gone
-
-
-def _spec_copy(folder: Path) -> CollectionSpec:
-    try:
-        return unpack_spec((folder / _SPEC).read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError, TypeError):
-        return unknown_spec(folder.name)

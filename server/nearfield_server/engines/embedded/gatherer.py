@@ -8,6 +8,8 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from typing import Generic, TypeVar
 
+from nearfield_server.errors import Draining
+
 __all__ = ["Gatherer"]
 
 A = TypeVar("A")
@@ -41,7 +43,11 @@ class Gatherer(Generic[A, R]):
         batch = [one for one in self._waiting[: self._most] if not one[1].done()]
         del self._waiting[: self._most]
         if batch:
-            self._executor.submit(self._run, loop, batch)
+            try:
+                self._executor.submit(self._run, loop, batch)
+            except RuntimeError:  # it was shut down
+                stopping = Draining("the server is stopping", retry_after_seconds=1.0)
+                self._tell(loop, batch, [stopping] * len(batch))
         elif self._waiting:
             loop.call_soon(self._start, loop)
         else:

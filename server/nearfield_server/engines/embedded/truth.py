@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -32,6 +33,8 @@ __all__ = ["Read", "Truth"]
 
 T = TypeVar("T")
 Read: TypeAlias = Callable[[sqlite3.Connection], T]
+
+logger = logging.getLogger("nearfield.search")
 
 _TOGETHER = 64  # short reads done in one go
 _KNOWN = 100_000  # rows, of some 200 bytes
@@ -118,9 +121,9 @@ class Truth:
         """End the writes that wait, and close the file."""
         if self.fault is None:
             self.fault = Draining("the server is stopping", retry_after_seconds=1.0)
+        self._readers.close()  # first: the last to close empties the log, which only the writer can
         if self._writer is not None:
             await self._writer.close()
-        self._readers.close()
 
     def check(self) -> None:
         """Raise `fault`, if there is one."""
@@ -149,7 +152,11 @@ class Truth:
         self.known.take_over(kept)
         memory = self.memory
         if memory is not None:
-            memory.apply(kept)
+            try:
+                memory.apply(kept)
+            except Exception:
+                logger.exception("the memory of a collection can't follow its writes; searches read the database")
+                self.memory = None
 
     def _run_short(self, reads: Sequence[Read[Any]]) -> list[Any]:
         answers: list[Any] = []
