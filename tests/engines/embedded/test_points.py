@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import shutil
 
 import pytest
 
@@ -193,8 +194,9 @@ async def test_collections_are_made_and_dropped(running, kit, tmp_path):
         assert (await again.stats()).points == 0
     half = tmp_path / "collections" / ".new-0123"
     half.mkdir()
+    shutil.copytree(tmp_path / "collections" / "docs", tmp_path / "collections" / "copy")
     async with running() as engine:
-        assert list(engine.stores()) == ["docs"]
+        assert [(name, one.spec.name) for name, one in engine.stores().items()] == [("copy", "copy"), ("docs", "docs")]
         assert not half.exists()
 
 

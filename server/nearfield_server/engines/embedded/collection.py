@@ -94,7 +94,8 @@ class EmbeddedStore:
             ConfigError: a newer server wrote them.
             FailedPrecondition: they are damaged.
         """
-        self._spec, self._key = await self._truth.open(self._settings.exact_below, self._settings.memory_bytes)
+        spec, self._key = await self._truth.open(self._settings.exact_below, self._settings.memory_bytes)
+        self._spec = replace(spec, name=self.folder.name)  # a folder that was copied is a collection of its own
         self._index = VectorIndex(self.folder / "index", self._truth.path, self._spec, self._settings.index)
         self._searching = Searching(self._truth, self._index, self._threads, self._spec.metric, self._clock)
         if self._truth.memory is None:

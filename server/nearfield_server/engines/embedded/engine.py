@@ -17,6 +17,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from nearfield_server.engines.base import Store
@@ -138,7 +139,7 @@ class EmbeddedEngine:
             why = error.message if isinstance(error, NearfieldError) else f"it can't be opened: {type(error).__name__}"
             logger.exception("collection %s can't be opened", folder.name)
             spec = await asyncio.to_thread(read_spec_file, folder)
-            return FailedStore(spec or unknown_spec(folder.name), why)
+            return FailedStore(replace(spec, name=folder.name) if spec else unknown_spec(folder.name), why)
         return store
 
     def _take_folder(self) -> list[Path]:

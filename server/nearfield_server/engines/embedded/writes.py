@@ -16,6 +16,7 @@ from nearfield_server.engines.embedded.codec import (
     unpack_payload,
 )
 from nearfield_server.engines.embedded.payload_index import IndexedField, entries, read_fields
+from nearfield_server.engines.embedded.schema import read_meta, write_meta
 from nearfield_server.types import Json, PointId, Record, UpsertMode, UpsertOutcome
 
 __all__ = ["Kept", "Stored", "Upsert", "delete_expired", "delete_rows", "forget_streams", "upsert"]
@@ -182,9 +183,9 @@ def _remember(connection: sqlite3.Connection, call: Upsert, sequence: int) -> No
 
 def _number(connection: sqlite3.Connection) -> int:
     """Give the number of a new write."""
-    statement = "UPDATE meta SET value = value + 1 WHERE key = 'sequence' RETURNING value"
-    (number,) = connection.execute(statement).fetchall()[0]
-    return int(number)
+    number = int(read_meta(connection, "sequence")) + 1
+    write_meta(connection, "sequence", number)
+    return number
 
 
 def _next_row(connection: sqlite3.Connection) -> int:
