@@ -16,7 +16,8 @@ from nearfield_server.telemetry.metrics import (
     STATUSES,
     Metrics,
 )
-from nearfield_server.types import ModelState, Priority, Timings
+from nearfield_server.telemetry.search_metrics import MAX_NAMES
+from nearfield_server.types import CollectionStats, IndexState, ModelState, Priority, Timings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text("utf-8")
 RPCS = ["Embed", "EmbedStream"]
@@ -233,3 +234,63 @@ async def test_the_loop_watches_itself(metrics):
     assert all(one >= 0 for one in seen)
     metrics.event_loop_lag(0.003)
     assert value(metrics, "event_loop_lag_seconds_bucket", le="0.005") == 1
+
+
+@dataclass
+class Times:
+    embed: float = 0.1
+    engine: float = 0.2
+    rank: float = 0.3
+    rerank: float = 0.4
+    fetch: float = 0.5
+    total: float = 1.5
+
+
+def test_searches_and_their_stages(metrics):
+    metrics.search.searched("hybrid", Times())
+    assert value(metrics, "searches_total", kind="hybrid") == 1
+    assert value(metrics, "searches_total", kind="dense") == 0
+    assert value(metrics, "search_stage_seconds_sum", stage="rerank") == 0.4
+    assert value(metrics, "search_stage_seconds_count", stage="total") == 1
+
+
+def figures(points, state=IndexState.READY):
+    return CollectionStats(points=points, index_lag=2, index_state=state, index_message="", disk_bytes=10)
+
+
+def test_figures_of_collections_are_read_when_they_are_scraped(metrics):
+    metrics.search.watch(lambda: {"a": figures(5), "b": figures(1, IndexState.FAILED)})
+    assert value(metrics, "collections") == 2
+    assert value(metrics, "collection_points", collection="a") == 5
+    assert value(metrics, "collection_index_lag", collection="b") == 2
+    assert value(metrics, "collection_disk_bytes", collection="b") == 10
+    assert value(metrics, "collection_index_state", collection="b", state="failed") == 1
+    assert value(metrics, "collection_index_state", collection="b", state="ready") == 0
+
+
+def test_figures_that_cannot_be_read_hide_no_other_metric(metrics):
+    def read():
+        raise TimeoutError
+
+    metrics.search.watch(read)
+    assert value(metrics, "collections") == 0
+    assert value(metrics, "effective_threads") == 4
+
+
+def test_names_of_collections_are_bounded(metrics):
+    names = [f"c{one}" for one in range(MAX_NAMES + 3)]
+    for name in names:
+        metrics.search.upserted(name, 2)
+        metrics.search.deleted(name, 1)
+    assert value(metrics, "points_upserted_total", collection="c0") == 2
+    assert value(metrics, "points_upserted_total", collection="other") == 6
+    assert value(metrics, "points_deleted_total", collection="other") == 3
+    metrics.search.watch(lambda: {name: figures(1) for name in names})
+    assert value(metrics, "collection_points", collection="other") == 3
+    assert value(metrics, "collection_index_state", collection="other", state="ready") == 3
+    # A collection that was deleted makes room.
+    metrics.search.forget("c0")
+    metrics.search.forget("never seen")
+    metrics.search.upserted("new", 4)
+    assert value(metrics, "points_upserted_total", collection="new") == 4
+    assert ("nearfield_points_upserted_total", frozenset({("collection", "c0")})) not in shown(metrics)
