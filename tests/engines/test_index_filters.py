@@ -160,7 +160,7 @@ def test_every_filter_means_the_same_in_the_index(tmp_path, built):
         shard.close()
         shard = load_shard(tmp_path / "shard")
     met = 0
-    for _ in range(700):
+    for _ in range(400):
         condition = filter_of(chosen)
         try:
             plan_of(condition, INDEXES)
@@ -169,7 +169,7 @@ def test_every_filter_means_the_same_in_the_index(tmp_path, built):
         expected = {row for row, text, payload in points if matches(condition, id=row, text=text, payload=payload)}
         assert search(shard, condition, count + 1) == expected, condition
         met += 0 < len(expected) < count
-    assert met > 150  # the test tells filters apart
+    assert met > 100  # the test tells filters apart
     shard.close()
 
 

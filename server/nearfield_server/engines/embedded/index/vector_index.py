@@ -56,6 +56,9 @@ class VectorIndex:
         self._changed = asyncio.Event()
         self._written_at = self._built_at = self._opened_at = time.monotonic()
         self._disk_bytes = 0
+        self._copy = ""
+        """The folder that the serving worker has opened."""
+        self._ending: set[asyncio.Future[None]] = set()
         self._task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -124,7 +127,7 @@ class VectorIndex:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiters.append((sequence, waiter))
             await waiter
-        self._promised = max(self._promised, sequence)
+        self._promise(sequence)
 
     async def reconfigure(self, spec: CollectionSpec) -> None:
         """Take over other payload indexes or another quantisation, by a new generation in the background."""
@@ -139,12 +142,16 @@ class VectorIndex:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
+        await asyncio.gather(*self._ending)
         self._message = "the index is closed"
         self._on_progress()
 
     def _must_wait(self, sequence: int) -> bool:
         workers = [one for one in (self._serving, self._next) if one is not None and not one.lost.done()]
         return any(one.applied < sequence for one in workers)
+
+    def _promise(self, sequence: int) -> None:
+        self._promised = max(self._promised, min(sequence, self._written))  # a worker can't wait for what isn't there
 
     def _on_progress(self) -> None:
         waiting = []
@@ -154,7 +161,7 @@ class VectorIndex:
             if self._must_wait(sequence):
                 waiting.append((sequence, waiter))
             else:
-                self._promised = max(self._promised, sequence)  # at once: a hand-over may come before the waiter runs
+                self._promise(sequence)  # at once: a hand-over may come before the waiter runs
                 waiter.set_result(None)
         self._waiters = waiting
         self._progressed.set()
@@ -177,19 +184,23 @@ class VectorIndex:
             await self._build()
         await self._open()
         while self._serving is not None:
-            if await self._wait_for_work(self._serving):
-                await self._beside(self._build(), self._serving)
-                await self._beside(self._open(), self._serving)
+            await asyncio.to_thread(self._tidy, self._copy)
+            self._message = ""
+            await self._wait_for_work(self._serving)
+            old = self._serving
+            await self._beside(self._build(), old)
+            await self._beside(self._open(), old)
+            await self._end(old)
 
-    async def _wait_for_work(self, serving: Searcher) -> bool:
-        """Wait until a new generation is wanted (True), or the spec has changed. Raises `WorkerLost`."""
+    async def _wait_for_work(self, serving: Searcher) -> None:
+        """Wait until a new generation is wanted. Raises `WorkerLost`."""
         while True:
             serving.check()
             if time.monotonic() - self._opened_at > _SOUND_SECONDS:
                 self._losses = 0
             other = generations.fingerprint(self._spec) != generations.fingerprint(serving.spec)
             if other or worth_building(self._situation(serving), self._settings):
-                return True
+                return
             changed = asyncio.ensure_future(self._changed.wait())
             try:
                 await _first(changed, serving.lost, timeout=_LOOK_SECONDS)
@@ -211,7 +222,8 @@ class VectorIndex:
         task = asyncio.ensure_future(work)
         try:
             await _first(task, serving.lost)
-            serving.check()
+            if not task.done():
+                serving.check()
             task.result()
         finally:
             task.cancel()
@@ -236,27 +248,25 @@ class VectorIndex:
 
     async def _open(self) -> None:
         """Start a worker on the generation that counts, and let it take over. Raises `WorkerLost`."""
-        copy = self._folder / f"live-{os.getpid()}-{next(_COUNTER)}"
+        copy = f"live-{os.getpid()}-{next(_COUNTER)}"
         fresh = Searcher(self._spec, self._settings, self._on_progress)
         self._starting = fresh
         try:
-            await fresh.start(self._folder, self._database, copy)
+            await fresh.start(self._folder, self._database, self._folder / copy)
             fresh.written(self._written)  # what it was told of while it started, it may not have heard
             self._next = fresh
             while fresh.applied < self._promised and not fresh.lost.done():
                 self._progressed.clear()
                 await self._progressed.wait()
             fresh.check()
-            old, self._serving = self._serving, fresh
+            self._serving = fresh
         except BaseException:
-            await fresh.close()
+            await self._end(fresh)
             raise
         finally:
             self._starting = self._next = None
-        self._opened_at, self._message = time.monotonic(), ""
-        if old is not None:
-            await old.close()
-        await asyncio.to_thread(self._tidy, copy.name)
+        self._copy = copy
+        self._opened_at = time.monotonic()
 
     async def _recover(self, lost: WorkerLost | OSError) -> None:
         self._losses += 1
@@ -273,8 +283,15 @@ class VectorIndex:
     async def _drop_workers(self) -> None:
         serving, self._serving = self._serving, None
         if serving is not None:
-            await serving.close()
+            await self._end(serving)
         self._on_progress()
+
+    async def _end(self, worker: Searcher) -> None:
+        """Close a worker to the end, even where the task that waits for it is cancelled."""
+        ending = asyncio.ensure_future(worker.close())
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+        await asyncio.shield(ending)
 
     def _prepare(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
