@@ -16,6 +16,7 @@ from nearfield_server.types import (
     Hnsw,
     KeywordOptions,
     Record,
+    Selection,
     SimilarityMetric,
     SparseRow,
     UpsertMode,
@@ -66,7 +67,13 @@ async def put(store, *records, tenant="", mode=UpsertMode.UPSERT, position=None)
 def kit():
     """Makers of specs, records and vectors, and `put`."""
     return SimpleNamespace(
-        spec=make_spec, vector=make_vector, record=make_record, sparse=make_sparse, put=put, width=WIDTH
+        spec=make_spec,
+        vector=make_vector,
+        record=make_record,
+        sparse=make_sparse,
+        put=put,
+        width=WIDTH,
+        everything=Selection(vector=True),
     )
 
 
