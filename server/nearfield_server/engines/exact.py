@@ -10,7 +10,7 @@ import math
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -47,6 +47,28 @@ _STREAM_SECONDS = 24 * 3600.0
 class _Point:
     order: int
     record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """The points as they were at one instant, for a thread to look through."""
+
+    points: list[tuple[tuple[str, PointId], _Point]]
+    now: float
+
+    def matching(self, tenant: str, condition: Filter | None, after: int = 0) -> list[_Point]:
+        """Give a tenant's points that meet a condition, in the order of first storing, from `after` on."""
+        test = None if condition is None else matcher(condition)
+        live = [
+            one
+            for (owner, _), one in self.points
+            if owner == tenant and one.order > after and not _expired(one.record, self.now)
+        ]
+        found = [one for one in live if test is None or test(one.record.id, one.record.text, one.record.payload)]
+        return sorted(found, key=lambda one: one.order)
+
+    def everything(self) -> list[_Point]:
+        return [one for _, one in self.points]
 
 
 class ExactStore:
@@ -110,31 +132,33 @@ class ExactStore:
         self._check()
         self._purge()
         if chosen is None or not isinstance(chosen, Sequence):
-            doomed = [one.record.id for one in self._matching(self._live(tenant), chosen)]
+            found = await asyncio.to_thread(self._moment().matching, tenant, chosen)
+            doomed = [one.record.id for one in found]
         else:
-            doomed = [id_ for id_ in dict.fromkeys(chosen) if (tenant, id_) in self._points]
-        self._sequence += bool(doomed)
-        for id_ in doomed:
-            del self._points[tenant, id_]
-        return len(doomed)
+            doomed = list(chosen)
+        there = [one for id_ in doomed if (one := self._points.pop((tenant, id_), None)) is not None]
+        self._sequence += bool(there)
+        return len(there)
 
     async def get(self, tenant: str, ids: Sequence[PointId], select: Selection) -> list[Record]:
         """Give the points that are there, in the order of `ids`."""
-        there = {one.record.id: one.record for one in self._live(tenant)}
-        return [_selected(there[id_], select) for id_ in ids if id_ in there]
+        now = self._clock()
+        there = [one.record for id_ in ids if (one := self._points.get((tenant, id_))) is not None]
+        return [_selected(one, select) for one in there if not _expired(one, now)]
 
     async def search(self, queries: Sequence[EngineQuery]) -> list[Ranked]:
         """Rank points for each query."""
-        everything = list(self._points.values())  # of one moment, for the thread
-        return [await asyncio.to_thread(self._rank, query, self._live(query.tenant), everything) for query in queries]
+        moment = self._moment()
+        return [await asyncio.to_thread(self._rank, query, moment) for query in queries]
 
-    def _rank(self, query: EngineQuery, live: list[_Point], everything: list[_Point]) -> Ranked:
+    def _rank(self, query: EngineQuery, moment: _Moment) -> Ranked:
         excluded = frozenset(query.exclude)
-        points = [one for one in self._matching(live, query.filter) if one.record.id not in excluded]
+        live = moment.matching(query.tenant, query.filter)
+        points = [one for one in live if one.record.id not in excluded]
         if query.dense is not None:
             scored = list(zip(points, _distances(points, query.dense, self._spec.metric), strict=True))
         elif query.sparse is not None:
-            scored = _by_words(points, query.sparse, everything)
+            scored = _by_words(points, query.sparse, moment.everything())
         else:  # this is a bug: a query has one of the two
             raise ValueError("a query without a vector")
         hits = [EngineHit(one.record.id, float(np.float32(score)), one.order) for one, score in scored]
@@ -145,8 +169,7 @@ class ExactStore:
     ) -> Page:
         """Give up to `limit` points in the order of first storing; see `Store`."""
         after = read_cursor(cursor, self._cursor_key)
-        live = sorted((one for one in self._live(tenant) if one.order > after), key=lambda one: one.order)
-        found = await asyncio.to_thread(self._matching, live, condition)
+        found = await asyncio.to_thread(self._moment().matching, tenant, condition, after)
         page = [_selected(one.record, select) for one in found[:limit]]
         more = len(found) > limit
         return Page(page, make_cursor(found[limit - 1].order, self._cursor_key) if more else "")
@@ -154,16 +177,11 @@ class ExactStore:
     async def count(self, tenant: str, condition: Filter | None, *, estimate: bool) -> tuple[int, bool]:
         """Give how many points match; always exactly."""
         del estimate
-        return len(await asyncio.to_thread(self._matching, self._live(tenant), condition)), True
+        return len(await asyncio.to_thread(self._moment().matching, tenant, condition)), True
 
     async def facet(self, tenant: str, path: str, condition: Filter | None, *, limit: int) -> list[FacetCount]:
         """Give the most frequent strings, integers and truth values of a field, then by value."""
-        counts: Counter[tuple[type, FilterValue]] = Counter()
-        for one in await asyncio.to_thread(self._matching, self._live(tenant), condition):
-            values = values_at(one.record.payload, path)
-            counts.update({(type(value), value) for value in values if isinstance(value, (str, int))})
-        found = [FacetCount(value, count) for (_, value), count in counts.items()]
-        return sorted(found, key=lambda one: (-one.count, str(one.value)))[:limit]
+        return (await asyncio.to_thread(_counted, self._moment(), tenant, path, condition))[:limit]
 
     async def stats(self) -> CollectionStats:
         """Give the figures. There is nothing on disk."""
@@ -190,9 +208,8 @@ class ExactStore:
         if self._dropped:
             raise FailedPrecondition(f"collections/{self._spec.name}", "the collection was dropped meanwhile")
 
-    def _live(self, tenant: str) -> list[_Point]:
-        now = self._clock()
-        return [one for (owner, _), one in self._points.items() if owner == tenant and not _expired(one.record, now)]
+    def _moment(self) -> _Moment:
+        return _Moment(list(self._points.items()), self._clock())
 
     def _purge(self) -> None:
         now = self._clock()
@@ -200,13 +217,6 @@ class ExactStore:
             del self._points[key]
         for token in [token for token, kept in self._streams.items() if kept[2] < now - _STREAM_SECONDS]:
             del self._streams[token]
-
-    @staticmethod
-    def _matching(points: Iterable[_Point], condition: Filter | None) -> list[_Point]:
-        if condition is None:
-            return list(points)
-        test = matcher(condition)
-        return [one for one in points if test(one.record.id, one.record.text, one.record.payload)]
 
 
 class ExactEngine:
@@ -272,6 +282,15 @@ def _selected(record: Record, select: Selection) -> Record:
         payload=payload,
         kinds={key: kind for key, kind in record.kinds.items() if key in payload},
     )
+
+
+def _counted(moment: _Moment, tenant: str, path: str, condition: Filter | None) -> list[FacetCount]:
+    counts: Counter[tuple[type, FilterValue]] = Counter()
+    for one in moment.matching(tenant, condition):
+        values = values_at(one.record.payload, path)
+        counts.update({(type(value), value) for value in values if isinstance(value, (str, int))})
+    found = [FacetCount(value, count) for (_, value), count in counts.items()]
+    return sorted(found, key=lambda one: (-one.count, str(one.value)))
 
 
 def _distances(points: Sequence[_Point], query: Vector, metric: SimilarityMetric) -> list[float]:
