@@ -1,6 +1,6 @@
 """Scores of many vectors for one query, the same for the same vector wherever it stands.
 
-A product of float32 matrices rounds differently from row to row, which would break ties by chance. So it only chooses
+Products in float32 may round differently from row to row, which would break ties by chance. So they only choose
 candidates, with a margin; these are scored again in float64 and rounded once.
 """
 
@@ -69,7 +69,8 @@ def _rough(
     vectors: npt.NDArray[np.float32], query: Vector, metric: SimilarityMetric
 ) -> tuple[npt.NDArray[np.float32], float]:
     """Give figures that grow with nearness, and how far they may be wrong."""
-    products = vectors @ np.asarray(query, np.float32)
+    # not `@`: the threads of a BLAS would get in the way of those that run models, for 0.2 ms saved over 5,000 x 384
+    products = np.einsum("ij,j->i", vectors, np.asarray(query, np.float32))
     if metric is SimilarityMetric.COSINE or not len(vectors):
         return products, _MARGIN
     squares = np.einsum("ij,ij->i", vectors, vectors)
