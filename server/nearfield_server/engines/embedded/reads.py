@@ -128,9 +128,9 @@ def _indexed_counts(
     connection: sqlite3.Connection, index: IndexedField, values: tuple[Any, ...], sql: str
 ) -> list[FacetCount]:
     statement = (
-        "SELECT f.kind, f.value, count(*) FROM entries f CROSS JOIN points p ON p.row = f.row "  # noqa: S608
-        "WHERE f.field = ? AND f.kind <= ? AND typeof(f.value) != 'real' "
-        f"AND +p.tenant = ? AND {_LIVE} AND {sql} GROUP BY f.kind, f.value"
+        "SELECT f.kind, f.value, count(*) FROM entries f "  # noqa: S608
+        "WHERE f.field = ? AND f.kind <= ? AND typeof(f.value) != 'real' AND f.row IN "
+        f"(SELECT p.row FROM points p WHERE p.tenant = ? AND {_LIVE} AND {sql}) GROUP BY f.kind, f.value"
     )
     rows = connection.execute(statement, (index.field, int(EntryKind.STRING), *values))
     return [FacetCount(bool(value) if kind == EntryKind.BOOL else value, count) for kind, value, count in rows]
