@@ -14,7 +14,6 @@ from nearfield_server.engines.embedded.index.query import IndexSettings
 
 __all__ = ["Situation", "worth_building"]
 
-_BUSY_SHARE = 0.5
 _PAUSE_SHARE = 0.01
 _BUILD_REST = 4.0
 _CEASED_PAUSES = 6.0
@@ -36,7 +35,7 @@ def worth_building(now: Situation, settings: IndexSettings) -> bool:
     """Tell whether to build a new generation now."""
     if now.changes == 0:
         return False
-    if now.changes >= max(settings.rebuild_rows, _BUSY_SHARE * now.points):
+    if now.changes >= max(settings.rebuild_rows, settings.busy_share * now.points):
         return True
     if now.since_write_seconds < settings.quiet_seconds:
         return False

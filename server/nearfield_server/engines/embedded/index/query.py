@@ -32,6 +32,7 @@ class IndexSettings:
 
     ef: candidates looked at by a query that names no number; 96 gave recall@10 above 0.95 in every measurement.
     rebuild_rows: changes that a new generation is worth while writes go on; fewer are scanned in under a millisecond.
+    busy_share: changes, as a share of the generation's points, that are worth a new one while writes go on.
     build_threads: threads of a build; all cores but one, so that serving keeps one.
     quiet_seconds: time without a write after which a collection counts as quiet, and is indexed to the end.
     answer_seconds: time after which a worker counts as hung and is killed.
@@ -41,6 +42,7 @@ class IndexSettings:
 
     ef: int = 96
     rebuild_rows: int = 5000
+    busy_share: float = 0.5
     build_threads: int = max(1, len(os.sched_getaffinity(0)) - 1)
     quiet_seconds: float = 10.0
     answer_seconds: float = 30.0
