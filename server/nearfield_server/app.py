@@ -41,7 +41,8 @@ from nearfield_server.engines.embedded.engine import EmbeddedEngine
 from nearfield_server.engines.embedded.index import IndexSettings
 from nearfield_server.engines.embedded.settings import EmbeddedSettings
 from nearfield_server.engines.exact import ExactEngine
-from nearfield_server.errors import ModelLoadFailure
+from nearfield_server.engines.qdrant import QdrantEngine, QdrantSettings
+from nearfield_server.errors import ConfigError, ModelLoadFailure
 from nearfield_server.rpc.collections import CollectionRpcs
 from nearfield_server.rpc.embed import EmbedServicer, UseCases
 from nearfield_server.rpc.health import HealthServicer
@@ -240,6 +241,8 @@ def _engine(config: Config, folder: Path) -> Engine:
     search = config.search
     if search.engine == "memory":
         return ExactEngine()
+    if search.engine == "qdrant":
+        return QdrantEngine(_qdrant(config))
     return EmbeddedEngine(
         folder,
         EmbeddedSettings(
@@ -248,6 +251,29 @@ def _engine(config: Config, folder: Path) -> Engine:
             sweep_seconds=search.sweep_seconds,
             index=IndexSettings(ef=search.ef),
         ),
+    )
+
+
+def _qdrant(config: Config) -> QdrantSettings:
+    given = config.qdrant
+    try:
+        key = given.api_key_file.read_text("utf-8").strip() if given.api_key_file else None
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"qdrant.api_key_file: {given.api_key_file} can't be read"
+        raise ConfigError(msg) from error
+    return QdrantSettings(
+        url=given.url,
+        api_key=key,
+        grpc_port=given.grpc_port,
+        prefix=given.prefix,
+        shard_number=given.shard_number or None,
+        replication_factor=given.replication_factor or None,
+        write_consistency_factor=given.write_consistency_factor or None,
+        read_consistency=None if given.read_consistency == "one" else given.read_consistency,
+        write_ordering=given.write_ordering,
+        timeout_seconds=given.timeout_seconds,
+        attempts=given.attempts,
+        upkeep_seconds=config.search.sweep_seconds,
     )
 
 

@@ -54,6 +54,7 @@ def test_the_example_loads_and_holds_every_default(tmp_path):
         "hub.cache_dir",
         "hub.token_file",
         "repository.path",
+        "qdrant.api_key_file",
     }
     with_tls = "\n".join(
         line.removeprefix("# ") if "tls" in line or ":   " in line else line for line in example.splitlines()

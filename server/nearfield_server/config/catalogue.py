@@ -46,7 +46,8 @@ def nearest(key: str, show: Callable[[str], str] = str) -> str:
     wanted = key.lower().replace("-", "_")
     last = wanted.rpartition(".")[2]
     same = [one for one in SETTINGS if one.rpartition(".")[2] == last]
-    close = difflib.get_close_matches(wanted, [*SETTINGS, *SECTIONS], n=1, cutoff=0.7)
+    close = difflib.get_close_matches(wanted, SETTINGS, n=1, cutoff=0.7)
+    close = close or difflib.get_close_matches(wanted, SECTIONS, n=1, cutoff=0.75)
     if not same and not close:
         tails: dict[str, str] = {}
         for one in SETTINGS:  # of two that end alike, the one that comes first, such as drain_seconds

@@ -11,9 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationInfo,
     field_validator,
@@ -22,23 +20,15 @@ from pydantic import (
 
 from nearfield_server.config.address import parse_address
 from nearfield_server.config.device import DEVICE_KINDS, parse_device, suggest_device
+from nearfield_server.config.search import Qdrant, Search
+from nearfield_server.config.section import MIB, Count, File, Number, Section
 
-__all__ = ["BUILTIN", "BUILTIN_NAME", "Batching", "Cache", "Config", "Hub", "Limits", "Search", "Stream", "Tls"]
+__all__ = ["BUILTIN", "BUILTIN_NAME", "Batching", "Cache", "Config", "Hub", "Limits", "Stream", "Tls"]
 
 BUILTIN = "builtin"
 """Stands for the built-in encoder where a model's folder is asked for."""
 BUILTIN_NAME = "all-MiniLM-L6-v2"
 """What the built-in encoder is called when no models are named."""
-
-_MIB = 1 << 20
-
-
-def _no_switch(value: Any) -> Any:
-    # True is 1 to pydantic.
-    if isinstance(value, bool):
-        msg = "must be a number"
-        raise ValueError(msg)  # noqa: TRY004 - what pydantic expects of a validator
-    return value
 
 
 def _word(value: Any) -> Any:
@@ -80,32 +70,17 @@ def _url_or_nothing(value: str) -> str:
     return value.rstrip("/")
 
 
-def _not_empty(value: Any) -> Any:
-    # Path("") would quietly be the working directory.
-    if value == "":
-        msg = "must not be empty"
-        raise ValueError(msg)
-    return value
-
-
-_Count = Annotated[int, BeforeValidator(_no_switch)]
-_Number = Annotated[float, BeforeValidator(_no_switch)]
-_File = Annotated[Path, BeforeValidator(_not_empty)]
 _TARGET = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(@[A-Za-z0-9][A-Za-z0-9._-]{0,63})?$"
 _Alias = Annotated[str, Field(pattern=_TARGET)]
 _ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
-
-
-class Tls(_Section):
+class Tls(Section):
     """Keys of the gRPC port: none, or `certificate` and `private_key`."""
 
-    certificate: _File | None = Field(None, description="PEM file: the server's certificate chain; needs private_key.")
-    private_key: _File | None = Field(None, description="PEM file: the certificate's key; needs certificate.")
-    client_ca: _File | None = Field(
+    certificate: File | None = Field(None, description="PEM file: the server's certificate chain; needs private_key.")
+    private_key: File | None = Field(None, description="PEM file: the certificate's key; needs certificate.")
+    client_ca: File | None = Field(
         None,
         description="PEM file: authorities of client certificates, which clients must then show; needs the others.",
     )
@@ -119,32 +94,30 @@ class Tls(_Section):
         return self
 
 
-class Limits(_Section):
+class Limits(Section):
     """Bounds of one call and of the calls at once. Calls over a bound are refused."""
 
-    max_inputs: _Count = Field(512, ge=1, le=65536, description="Inputs in one call; 1 to 65536.")
-    max_text_bytes: _Count = Field(
-        262144, ge=16, le=16 * _MIB, description="Bytes of UTF-8 in one text; 16 to 16777216."
+    max_inputs: Count = Field(512, ge=1, le=65536, description="Inputs in one call; 1 to 65536.")
+    max_text_bytes: Count = Field(262144, ge=16, le=16 * MIB, description="Bytes of UTF-8 in one text; 16 to 16777216.")
+    max_request_bytes: Count = Field(
+        16 * MIB, ge=1024, le=1024 * MIB, description="Bytes of one request or stream message; 1024 to 1073741824."
     )
-    max_request_bytes: _Count = Field(
-        16 * _MIB, ge=1024, le=1024 * _MIB, description="Bytes of one request or stream message; 1024 to 1073741824."
+    max_response_bytes: Count = Field(
+        16 * MIB, ge=1024, le=1024 * MIB, description="Bytes of one reply; 1024 to 1073741824."
     )
-    max_response_bytes: _Count = Field(
-        16 * _MIB, ge=1024, le=1024 * _MIB, description="Bytes of one reply; 1024 to 1073741824."
+    max_image_bytes: Count = Field(
+        10 * MIB, ge=1024, le=256 * MIB, description="Bytes of one image file; 1024 to 268435456."
     )
-    max_image_bytes: _Count = Field(
-        10 * _MIB, ge=1024, le=256 * _MIB, description="Bytes of one image file; 1024 to 268435456."
-    )
-    max_image_pixels: _Count = Field(
+    max_image_pixels: Count = Field(
         25_000_000, ge=1, le=178_000_000, description="Pixels of one image, as its header says; 1 to 178000000."
     )
-    max_concurrent_calls: _Count = Field(
+    max_concurrent_calls: Count = Field(
         1024, ge=1, le=1_000_000, description="Unary calls in progress at once; 1 to 1000000. Health checks are exempt."
     )
-    max_concurrent_streams: _Count = Field(
+    max_concurrent_streams: Count = Field(
         256, ge=1, le=1_000_000, description="Streaming calls in progress at once; 1 to 1000000."
     )
-    max_streams_per_connection: _Count = Field(
+    max_streams_per_connection: Count = Field(
         256, ge=1, le=1_000_000, description="HTTP/2 streams, hence calls of any kind, on one connection; 1 to 1000000."
     )
 
@@ -157,53 +130,53 @@ class Limits(_Section):
         return value
 
 
-class Batching(_Section):
+class Batching(Section):
     """How each model's queue and workers run."""
 
-    workers: _Count = Field(
+    workers: Count = Field(
         0, ge=0, le=1024, description="Worker threads of each model; 1 to 1024, 0: one per core the process may use."
     )
-    token_budget: _Count = Field(
+    token_budget: Count = Field(
         0, ge=0, le=1 << 24, description="Padded tokens in one batch; 1 to 16777216, 0: measured while warming up."
     )
-    max_padding_ratio: _Number = Field(
+    max_padding_ratio: Number = Field(
         0.125, ge=0.0, lt=1.0, description="Padding in one batch, as a share of its padded tokens; 0 to below 1."
     )
-    max_queue_items: _Count = Field(
+    max_queue_items: Count = Field(
         20_000, ge=1, le=100_000_000, description="Inputs that may wait for each model; 1 to 100000000."
     )
-    max_queue_tokens: _Count = Field(
+    max_queue_tokens: Count = Field(
         1_000_000, ge=1, le=10_000_000_000, description="Tokens that may wait for each model; 1 to 10000000000."
     )
-    interactive_weight: _Count = Field(
+    interactive_weight: Count = Field(
         4, ge=1, le=1000, description="Share of the workers for interactive calls, against bulk_weight; 1 to 1000."
     )
-    bulk_weight: _Count = Field(
+    bulk_weight: Count = Field(
         1, ge=1, le=1000, description="Share of the workers for bulk calls, against interactive_weight; 1 to 1000."
     )
-    hang_seconds: _Number = Field(
+    hang_seconds: Number = Field(
         60.0, gt=0.0, le=86400.0, description="Seconds on one batch after which a worker is replaced; over 0 to 86400."
     )
-    restart_seconds: _Number = Field(
+    restart_seconds: Number = Field(
         0.5, ge=0.0, le=3600.0, description="Seconds before a lost worker is replaced; 0 to 3600."
     )
 
 
-class Stream(_Section):
+class Stream(Section):
     """How EmbedStream runs."""
 
-    window_inputs: _Count = Field(
+    window_inputs: Count = Field(
         256, ge=1, le=65536, description="Unanswered inputs of one stream, after which it isn't read on; 1 to 65536."
     )
-    idle_seconds: _Number = Field(
+    idle_seconds: Number = Field(
         300.0, gt=0.0, le=86400.0, description="Seconds without a message after which a stream ends; over 0 to 86400."
     )
 
 
-class Cache(_Section):
+class Cache(Section):
     """Vectors kept for inputs that come again."""
 
-    max_bytes: _Count = Field(
+    max_bytes: Count = Field(
         0,
         ge=0,
         le=1 << 40,
@@ -211,31 +184,31 @@ class Cache(_Section):
     )
 
 
-class Hub(_Section):
+class Hub(Section):
     """Where models named ORG/MODEL come from."""
 
     endpoint: Annotated[str, AfterValidator(_url_or_nothing)] = Field(
         "", description="URL of the hub or of a mirror; empty: HF_ENDPOINT, else https://huggingface.co."
     )
     offline: bool = Field(False, description="Use downloaded models only; HF_HUB_OFFLINE=1 does the same.")
-    cache_dir: _File | None = Field(None, description="Folder of downloaded models; none: hub in data_dir.")
-    token_file: _File | None = Field(None, description="File with a token for the hub; none: HF_TOKEN, if set.")
-    timeout_seconds: _Number = Field(
+    cache_dir: File | None = Field(None, description="Folder of downloaded models; none: hub in data_dir.")
+    token_file: File | None = Field(None, description="File with a token for the hub; none: HF_TOKEN, if set.")
+    timeout_seconds: Number = Field(
         10.0, gt=0.0, le=600.0, description="Seconds to wait for each answer of the hub; over 0 to 600."
     )
 
 
-class Repository(_Section):
+class Repository(Section):
     """The model repository, and how models are swapped."""
 
-    path: _File | None = Field(None, description="Folder of models by name and version; none: models in data_dir.")
+    path: File | None = Field(None, description="Folder of models by name and version; none: models in data_dir.")
     startup: Literal["latest", "none"] = Field(
         "latest", description="What is loaded at start: latest (each name's latest version) or none."
     )
-    poll_seconds: _Number = Field(
+    poll_seconds: Number = Field(
         0.0, ge=0.0, le=86400.0, description="Seconds between looks for new and removed versions; 0: never, to 86400."
     )
-    idle_unload_seconds: _Number = Field(
+    idle_unload_seconds: Number = Field(
         0.0,
         ge=0.0,
         le=1e7,
@@ -244,38 +217,12 @@ class Repository(_Section):
     unload_first: bool = Field(
         False, description="Unload the old version before the new one is loaded: less memory, and a gap."
     )
-    drain_seconds: _Number = Field(
+    drain_seconds: Number = Field(
         30.0, ge=0.0, le=3600.0, description="Seconds that calls in progress get when their model goes; 0 to 3600."
     )
 
 
-class Search(_Section):
-    """Collections of points."""
-
-    engine: Literal["embedded", "memory"] = Field(
-        "embedded", description="What holds collections: embedded (files in data_dir) or memory (gone with the server)."
-    )
-    max_collections: _Count = Field(
-        1000, ge=1, le=100_000, description="Collections that there may be, and as many aliases; 1 to 100000."
-    )
-    durability: Literal["process", "disk"] = Field(
-        "process", description="When writes count as kept where a collection doesn't say: process, or disk (fsync)."
-    )
-    exact_below: _Count = Field(
-        5000, ge=0, le=1_000_000, description="Points up to which a collection has no index; 0 to 1000000."
-    )
-    ef: _Count = Field(
-        96, ge=8, le=4096, description="Candidates that a search of an index looks at, unless it says; 8 to 4096."
-    )
-    memory_bytes: _Count = Field(
-        64 * _MIB, ge=0, le=1 << 40, description="Vectors of each collection kept in memory; 0 to 1099511627776 bytes."
-    )
-    sweep_seconds: _Number = Field(
-        60.0, gt=0.0, le=86400.0, description="Seconds between removals of points past their time; over 0 to 86400."
-    )
-
-
-class Config(_Section):
+class Config(Section):
     """All settings of one server."""
 
     listen: Annotated[str, AfterValidator(_address)] = Field(
@@ -284,7 +231,7 @@ class Config(_Section):
     http: Annotated[str, AfterValidator(_address_or_nothing)] = Field(
         "127.0.0.1:8080", description='Address of /metrics and /healthz: as listen; "": no HTTP.'
     )
-    data_dir: _File = Field(Path("nearfield-data"), description="Folder of the server's data; made when missing.")
+    data_dir: File = Field(Path("nearfield-data"), description="Folder of the server's data; made when missing.")
     models: dict[_ModelName, Annotated[str, Field(min_length=1)]] = Field(
         default_factory=dict,
         description='Name of each model (1 to 64 of A-Z a-z 0-9 . _ -) and its folder, hub id or "builtin". '
@@ -312,7 +259,7 @@ class Config(_Section):
         default_factory=dict,
         description="By kind of device, options of its execution provider in ONNX Runtime: texts or numbers.",
     )
-    model_load_seconds: _Number = Field(
+    model_load_seconds: Number = Field(
         120.0,
         ge=0.0,
         le=86400.0,
@@ -324,10 +271,10 @@ class Config(_Section):
         "auto", description="gRPC reflection: on, off, or auto: on when only this machine can connect."
     )
     channelz: bool = Field(False, description="gRPC channelz, which shows connections to whoever can call.")
-    drain_seconds: _Number = Field(
+    drain_seconds: Number = Field(
         30.0, ge=0.0, le=3600.0, description="Seconds that calls in progress get when the server stops; 0 to 3600."
     )
-    tokenizer_threads: _Count = Field(
+    tokenizer_threads: Count = Field(
         0, ge=0, le=1024, description="Threads that tokenise; 1 to 1024, 0: one per core the process may use."
     )
     tls: Tls = Field(default_factory=Tls, description="Keys of the gRPC port.")
@@ -338,6 +285,7 @@ class Config(_Section):
     hub: Hub = Field(default_factory=Hub, description="Downloads of models.")
     repository: Repository = Field(default_factory=Repository, description="Models by name and version.")
     search: Search = Field(default_factory=Search, description="Collections of points.")
+    qdrant: Qdrant = Field(default_factory=Qdrant, description="The cluster of search.engine qdrant.")
 
     @property
     def admin_on(self) -> bool:
