@@ -10,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nearfield_server.engines.embedded.engine import EmbeddedEngine
+from nearfield_server.engines.embedded.settings import EmbeddedSettings
 from nearfield_server.engines.exact import ExactEngine
 from nearfield_server.types import (
     And,
@@ -23,6 +25,7 @@ from nearfield_server.types import (
     GeoRadius,
     Hnsw,
     Ids,
+    IndexState,
     KeywordOptions,
     Not,
     NumberRange,
@@ -231,3 +234,54 @@ def test_answers_are_those_of_the_exact_engine(make_engine, clock):
 @pytest.mark.long
 def test_answers_to_500_filters_are_those_of_the_exact_engine(make_engine, clock):
     run(make_engine, clock, examples=100, filters=5)
+
+
+SAMPLES = ["x", "xy", "Hello World", 1, 0.5, True, None, [1, "x"], {"a": "x", "b": [2]}, {"lat": 10, "lon": 0.5}]
+
+
+def some_points(count):
+    random = np.random.default_rng(7)
+    for n in range(count):
+        chosen = {key: SAMPLES[random.integers(len(SAMPLES))] for key in "abc" if random.random() < 0.7}
+        weights = {int(word): 1.0 for word in random.integers(0, 6, 3)}
+        yield Record(id=n, text="Hello" if n % 3 else "x", vector=vector(n), sparse=sparse(weights), payload=chosen)
+
+
+async def indexed(engine, oracle):
+    """Fill the same collection in both; give it when the one's index answers."""
+    made = spec(SimilarityMetric.COSINE)
+    stores = [await one.create(made) for one in (engine, oracle)]
+    for store in stores:
+        await store.upsert("", list(some_points(600)), UpsertMode.UPSERT, wait=True, position=None)
+    while (await stores[0].stats()).index_state is not IndexState.READY:  # noqa: ASYNC110 - the Protocol tells states only when asked
+        await asyncio.sleep(0.02)
+    return stores
+
+
+async def compare_searches(store, expected, condition, query):
+    asked = [EngineQuery(tenant="", limit=10, dense=query, filter=condition)]
+    asked += [EngineQuery(tenant="", limit=10, sparse=sparse({1: 1.0, 4: 1.0}), filter=condition)]
+    whole = [replace(one, limit=1000) for one in asked]
+    for found, best in zip(await store.search(asked), await expected.search(whole), strict=True):
+        same_hits(found.hits, best.hits, 10)
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_an_index_answers_500_filters_as_the_exact_engine_does(tmp_path, clock):
+    with asyncio.Runner() as runner:
+        engine, oracle = EmbeddedEngine(tmp_path, EmbeddedSettings(exact_below=0), clock), ExactEngine(clock)
+        runner.run(engine.start())
+        store, expected = runner.run(asyncio.wait_for(indexed(engine, oracle), 120))
+
+        @settings(max_examples=500, suppress_health_check=list(HealthCheck), deadline=None, derandomize=True)
+        @given(FILTERS, VECTORS)
+        def check(condition, query):
+            runner.run(compare_searches(store, expected, condition, query))
+
+        try:
+            check()
+            (ranked,) = runner.run(store.search([EngineQuery(tenant="", limit=10, dense=vector(1))]))
+            assert not ranked.exact, "it was the index that answered"
+        finally:
+            runner.run(engine.close())
