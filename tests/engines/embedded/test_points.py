@@ -213,3 +213,18 @@ async def test_many_write_and_read_at_once(running, kit):
         versions = await asyncio.gather(*[one(number) for number in range(300)])
         assert sorted(versions) == list(range(1, 301))
         assert await store.count("", None, estimate=False) == (50, True)
+
+
+@pytest.mark.parametrize("indexes", [{}, {"v": FieldType.KEYWORD}, {"v": FieldType.INTEGER}])
+async def test_facets_are_by_count_then_by_what_the_value_reads(running, kit, indexes):
+    values = ["b", "a", "\x00", True, False, 1, "1", 10, 9, -3, 0.5, None, ["a", "a", 10], "😀"]
+    async with running() as engine:
+        store = await engine.create(kit.spec(payload_indexes=indexes))
+        await kit.put(store, *[kit.record(n, payload={"v": value}) for n, value in enumerate(values)])
+        counts = [(one.value, one.count) for one in await store.facet("", "v", None, limit=99)]
+        assert counts[:2] == [(10, 2), ("a", 2)]
+        assert [str(value) for value, _ in counts[2:]] == sorted(
+            str(one) for one in ("b", "\x00", True, False, 1, "1", 9, -3, "😀")
+        )
+        assert [(one.value, one.count) for one in await store.facet("", "v", None, limit=2)] == counts[:2]
+        assert [one.value for one in await store.facet("", "v", Ids((3, 5)), limit=9)] == [1, True]

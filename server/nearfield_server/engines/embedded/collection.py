@@ -188,9 +188,9 @@ class EmbeddedStore:
 
         def read(connection: sqlite3.Connection) -> list[FacetCount]:
             with matching(connection, condition) as where:
-                return facet(connection, tenant, path, where, now)
+                return facet(connection, tenant, path, where, (limit, now))
 
-        return (await self._truth.long(read))[:limit]
+        return await self._truth.long(read)
 
     async def stats(self) -> CollectionStats:
         """Give the figures; of a damaged collection, why it is FAILED."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -112,16 +113,21 @@ def count_points(connection: sqlite3.Connection, tenant: str, where: Where, now:
     return int(count)
 
 
-def facet(connection: sqlite3.Connection, tenant: str, path: str, where: Where, now: float) -> list[FacetCount]:
-    """Count the strings, integers and truth values of a field, most frequent first, then by their `str`."""
+def facet(
+    connection: sqlite3.Connection, tenant: str, path: str, where: Where, bounds: tuple[int, float]
+) -> list[FacetCount]:
+    """Count strings, integers and truth values of a field: the `bounds[0]` most frequent, then by their `str`.
+
+    `bounds[1]` is the instant.
+    """
+    limit, now = bounds
     sql, values = where
     there = (one for one in read_fields(connection) if one.path == path and one.ready and one.type in _COUNTED)
     index = next(there, None)
     if index is not None:
-        counts = _indexed_counts(connection, index, (tenant, now, *values), sql)
-    else:
-        counts = _scanned_counts(connection, path, (tenant, now, *values), sql)
-    return sorted(counts, key=lambda one: (-one.count, str(one.value)))
+        return _indexed_counts(connection, index, (tenant, now, *values, limit), sql)
+    counts = _scanned_counts(connection, path, (tenant, now, *values), sql)
+    return heapq.nsmallest(limit, counts, key=lambda one: (-one.count, str(one.value)))
 
 
 def _indexed_counts(
@@ -130,7 +136,10 @@ def _indexed_counts(
     statement = (
         "SELECT f.kind, f.value, count(*) FROM entries f "  # noqa: S608
         "WHERE f.field = ? AND f.kind <= ? AND typeof(f.value) != 'real' AND f.row IN "
-        f"(SELECT p.row FROM points p WHERE p.tenant = ? AND {_LIVE} AND {sql}) GROUP BY f.kind, f.value"
+        f"(SELECT p.row FROM points p WHERE p.tenant = ? AND {_LIVE} AND {sql}) GROUP BY f.kind, f.value "
+        "ORDER BY count(*) DESC, "
+        "CASE f.kind WHEN 0 THEN CASE f.value WHEN 0 THEN 'False' ELSE 'True' END ELSE CAST(f.value AS TEXT) END "
+        "LIMIT ?"
     )
     rows = connection.execute(statement, (index.field, int(EntryKind.STRING), *values))
     return [FacetCount(bool(value) if kind == EntryKind.BOOL else value, count) for kind, value, count in rows]

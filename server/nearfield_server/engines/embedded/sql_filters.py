@@ -84,14 +84,15 @@ def matching(connection: sqlite3.Connection, wanted: Filter | None) -> Iterator[
 
     The block reads as of one moment: an index that the SQL uses can't go meanwhile.
     """
-    if wanted is None:
-        yield EVERYTHING
-        return
     own = not connection.in_transaction
     if own:
         connection.execute("BEGIN")
-    writer = _Writer({_keys(one.path): one for one in read_fields(connection) if one.ready})
+    writer = _Writer({})
     try:
+        if wanted is None:
+            yield EVERYTHING
+            return
+        writer.fields = {_keys(one.path): one for one in read_fields(connection) if one.ready}
         sql = writer.write(wanted)
         connection.executemany("INSERT OR IGNORE INTO temp.needles (list, value) VALUES (?, ?)", writer.needles)
         yield sql, tuple(writer.values)
