@@ -85,7 +85,7 @@ class QdrantEngine:
         except Exception as error:
             await self.close()
             why = error.message if isinstance(error, NearfieldError) else type(error).__name__
-            raise ConfigError(f"search.qdrant: no Qdrant server answers at {self._settings.url}: {why}") from error
+            raise ConfigError(f"qdrant.url: no Qdrant server answers at {self._settings.url}: {why}") from error
         self._upkeep = asyncio.get_running_loop().create_task(self._keep_up())
 
     async def _connect(self) -> None:

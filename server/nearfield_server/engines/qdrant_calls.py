@@ -52,7 +52,7 @@ class Calls:
             text = "the Qdrant cluster can't answer now"
             return Unavailable(text, retry_after_seconds=_RETRY_SECONDS)
         if code == "DEADLINE_EXCEEDED":
-            return DeadlineExceeded(f"the Qdrant cluster took more than {self._timeout} seconds (search.qdrant)")
+            return DeadlineExceeded(f"the Qdrant cluster took more than {self._timeout} s (qdrant.timeout_seconds)")
         if code in {"NOT_FOUND", "HTTP_404"}:
             return FailedPrecondition(
                 f"collections/{collection}", "the collection isn't in the Qdrant cluster any more"

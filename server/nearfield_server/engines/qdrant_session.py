@@ -39,7 +39,7 @@ class Session:
     @property
     def notes(self) -> str:
         """Name of the collection that holds stream positions."""
-        return f"{self.settings.prefix}.notes"  # no collection's: those begin with a letter or digit
+        return f"{self.settings.prefix}_notes"  # no collection's: those begin with a letter or digit
 
     def number(self) -> int:
         """Give a number greater than all before it, by the clock, that no other server gives."""
