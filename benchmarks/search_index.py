@@ -170,7 +170,7 @@ class Soak:
     def __init__(self, index: VectorIndex, points: Points, vectors: Rows) -> None:
         """Search `index`, write `vectors` to `points`."""
         self.index, self.points, self.vectors = index, points, vectors
-        self.seen = {"searches": 0, "exact": 0, "missed": 0, "writes": 0, "stalls": 0}
+        self.seen = {"searches": 0, "exact": 0, "missed": 0, "writes": 0, "stalls": 0, "own_stalls": 0}
         self.slowest_seconds = self.stall_seconds = 0.0
         self.known = 0
         self.pids: set[int] = set()
@@ -223,8 +223,9 @@ class Soak:
 
     async def _tick(self) -> None:
         while not self.ending:
-            started = time.perf_counter()
+            started, busy = time.perf_counter(), time.thread_time()
             await asyncio.sleep(0.001)
+            self.seen["own_stalls"] += time.thread_time() - busy > STALL_SECONDS  # not the machine's doing, but ours
             late = time.perf_counter() - started - 0.001
             self.stall_seconds = max(self.stall_seconds, late)
             self.seen["stalls"] += late > STALL_SECONDS

@@ -344,5 +344,14 @@ async def test_a_quiet_collection_ends_in_the_graph(world):
     async with world.open(replace(CALM, quiet_seconds=0.05)) as index:
         await ready(index)
         index.written(world.store(range(50, 60)), 10)
+        asking = asyncio.create_task(_ask_on(index, world.vector()))
         await until(lambda: (world.index / "CURRENT").read_text() != "gen-1" and not index.message)
         assert generations.current(world.index, world.spec).points == 60
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):  # and no IndexNotReady: a hand-over costs nobody an answer
+            await asking
+
+
+async def _ask_on(index, vector):
+    while True:
+        assert len(await nearest(index, vector)) == 10

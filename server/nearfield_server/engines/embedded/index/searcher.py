@@ -120,8 +120,11 @@ class Searcher:
         if self._child is not None:
             self._child.send({"op": "written", "sequence": sequence})
 
-    async def close(self) -> None:
-        """End it; who waits gets `IndexNotReady`."""
+    async def close(self, *, drained: bool = False) -> None:
+        """End it; who waits gets `IndexNotReady` or, with `drained`, the answer. Nobody asks any more."""
+        asked = [*self._waiting, *(one for frame, _ in self._out for one in frame)]
+        if drained and asked:
+            await asyncio.wait({one.answer for one in asked})
         self._lose(WorkerLost("it was closed"))
         if self._listener is not None:
             self._listener.cancel()

@@ -58,6 +58,7 @@ class VectorIndex:
         self._disk_bytes = 0
         self._copy = ""
         """The folder that the serving worker has opened."""
+        self._workers: set[Searcher] = set()
         self._ending: set[asyncio.Future[None]] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -190,7 +191,7 @@ class VectorIndex:
             old = self._serving
             await self._beside(self._build(), old)
             await self._beside(self._open(), old)
-            await self._end(old)
+            await self._end(old, drained=True)
 
     async def _wait_for_work(self, serving: Searcher) -> None:
         """Wait until a new generation is wanted. Raises `WorkerLost`."""
@@ -250,6 +251,7 @@ class VectorIndex:
         """Start a worker on the generation that counts, and let it take over. Raises `WorkerLost`."""
         copy = f"live-{os.getpid()}-{next(_COUNTER)}"
         fresh = Searcher(self._spec, self._settings, self._on_progress)
+        self._workers.add(fresh)
         self._starting = fresh
         try:
             await fresh.start(self._folder, self._database, self._folder / copy)
@@ -281,14 +283,15 @@ class VectorIndex:
         await asyncio.sleep(min(pause, self._settings.longest_restart_seconds))
 
     async def _drop_workers(self) -> None:
-        serving, self._serving = self._serving, None
-        if serving is not None:
-            await self._end(serving)
+        self._serving = None
+        for worker in list(self._workers):
+            await self._end(worker)
         self._on_progress()
 
-    async def _end(self, worker: Searcher) -> None:
+    async def _end(self, worker: Searcher, *, drained: bool = False) -> None:
         """Close a worker to the end, even where the task that waits for it is cancelled."""
-        ending = asyncio.ensure_future(worker.close())
+        self._workers.discard(worker)
+        ending = asyncio.ensure_future(worker.close(drained=drained))
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
         await asyncio.shield(ending)
