@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from nearfield_server.engines.qdrant_filters import live_points
 from nearfield_server.engines.qdrant_indexes import make_index
 from nearfield_server.engines.qdrant_points import field_key, payload_of, point_uuid
 from nearfield_server.engines.qdrant_session import Session, quantization_of
+from nearfield_server.engines.qdrant_store import QdrantStore
 from nearfield_server.errors import (
     AlreadyExists,
     ConfigError,
@@ -37,6 +39,7 @@ from nearfield_server.types import (
     Hnsw,
     Ids,
     IndexState,
+    KeywordOptions,
     Not,
     NumberRange,
     OneOf,
@@ -285,3 +288,23 @@ async def test_indexes_are_asked_for_of_a_server():
         ("create_payload_index", 'fields."when".k', "keyword"),
     ]
     assert quantization_of(SPEC).scalar.type.value == "int8"
+
+
+async def test_points_are_made_into_messages_before_the_client_sees_them():
+    asked = []
+
+    async def calls(method, **arguments):
+        asked.append((method, arguments))
+        return []
+
+    session = Session(QdrantSettings(url="http://x"), calls, lambda: 1_700_000_000.0)
+    store = QdrantStore(session, "c", replace(SPEC, keyword=KeywordOptions()))
+    record = Record(id="a", text="x", vector=np.ones(2, np.float32), payload={"n": 1})
+    outcome = await store.upsert("t", [record], UpsertMode.UPSERT, wait=True, position=None)
+    assert [method for method, _ in asked] == ["retrieve", "upsert"]
+    assert (asked[1][1]["wait"], asked[1][1]["ordering"].value) == (True, "medium")
+    (point,) = asked[1][1]["points"]
+    assert isinstance(point, qdrant_client.grpc.PointStruct)
+    assert point.id.uuid == point_uuid("t", "a")
+    assert point.payload["version"].integer_value == outcome.version
+    assert sorted(point.vectors.vectors.vectors) == ["dense", "keyword"]

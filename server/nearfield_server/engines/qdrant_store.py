@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from qdrant_client import models
+from qdrant_client.conversions.conversion import RestToGrpc
 
 from nearfield_server.engines.base import Page, Ranked, StreamPosition
 from nearfield_server.engines.embedded.cursors import make_cursor, read_cursor
@@ -82,13 +83,19 @@ class QdrantStore:
             if mode is UpsertMode.PAYLOAD:
                 await self._overwrite(tenant, chosen, there, version)
             elif chosen:
-                points = [self._point(tenant, one, there.get(one.id), version) for one in chosen]
+                orders = [int(there[one.id]["order"]) if one.id in there else self._session.number() for one in chosen]
+                points = await asyncio.to_thread(self._points, tenant, chosen, orders, version)
                 await self._write("upsert", points=points)
             await self._session.keep_position(self._name, tenant, position, version)
         return UpsertOutcome(len(chosen), len(wanted) - len(chosen), version)
 
-    def _point(self, tenant: str, record: Record, there: dict[str, Any] | None, version: int) -> models.PointStruct:
-        order = int(there["order"]) if there else self._session.number()
+    def _points(self, tenant: str, records: Sequence[Record], orders: Sequence[int], version: int) -> list[Any]:
+        """Make what is sent, in a thread: it takes a third of a millisecond a point."""
+        points = [self._point(tenant, one, order, version) for one, order in zip(records, orders, strict=True)]
+        # The local mode takes the client's own classes; on the wire it would turn them into messages on the loop.
+        return points if self._session.settings.local else [RestToGrpc.convert_point_struct(one) for one in points]
+
+    def _point(self, tenant: str, record: Record, order: int, version: int) -> models.PointStruct:
         vectors: dict[str, Any] = {DENSE: np.asarray(record.vector, np.float32).tolist()}
         if self._spec.keyword is not None:
             vectors[KEYWORD] = _sparse(record.sparse, everywhere=True)
