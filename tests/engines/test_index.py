@@ -339,6 +339,21 @@ async def test_an_index_that_cannot_be_built_says_so_and_comes_back(world):
         assert index.message == ""
 
 
+async def test_a_build_that_fails_leaves_the_serving_worker_alone(world):
+    world.store(range(50))
+    async with world.open(replace(CALM, longest_restart_seconds=0.02)) as index:
+        await ready(index)
+        pid = index.worker_pid
+        index._database = world.database.with_name("missing")
+        await index.reconfigure(replace(world.spec, quantization=VectorQuantization.NONE))
+        await until(lambda: "could be built: the builder failed" in index.message)
+        assert len(await nearest(index, world.vector())) == 10
+        assert index.worker_pid == pid
+        index._database = world.database
+        await until(lambda: index.worker_pid not in {0, pid} and not index.message)
+        assert len(await nearest(index, world.vector())) == 10
+
+
 async def test_a_quiet_collection_ends_in_the_graph(world):
     world.store(range(50))
     async with world.open(replace(CALM, quiet_seconds=0.05)) as index:

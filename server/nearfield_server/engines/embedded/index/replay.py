@@ -13,7 +13,7 @@ from nearfield_server.types import CollectionSpec
 
 __all__ = ["Replay", "open_database"]
 
-_MOST_ROWS, _PUT_ROWS, _FIRST_ROWS = 2000, 128, 64
+_MOST_ROWS, _PUT_ROWS, _FIRST_ROWS = 2000, 32, 64
 _BUSY_SECONDS = 30.0
 
 

@@ -43,7 +43,7 @@ class VectorIndex:
         self._spec = spec
         self._settings = settings
         self._message = "the index is being opened"
-        self._losses = 0
+        self._losses = self._failed_builds = 0
         self._serving: Searcher | None = None
         self._next: Searcher | None = None
         """A worker that has caught up once, and takes over as soon as it lacks nothing that was promised."""
@@ -188,10 +188,21 @@ class VectorIndex:
             await asyncio.to_thread(self._tidy, self._copy)
             self._message = ""
             await self._wait_for_work(self._serving)
-            old = self._serving
+            await self._renew(self._serving)
+
+    async def _renew(self, old: Searcher) -> None:
+        """Put a worker on a new generation in the place of `old`, which serves on where that fails."""
+        try:
             await self._beside(self._build(), old)
             await self._beside(self._open(), old)
-            await self._end(old, drained=True)
+        except (WorkerLost, OSError) as failed:
+            old.check()
+            self._failed_builds += 1
+            self._message = f"no generation of the index could be built: {_reason(failed)}"
+            await _first(old.lost, timeout=self._pause(self._failed_builds))
+            return
+        self._failed_builds = 0
+        await self._end(old, drained=True)
 
     async def _wait_for_work(self, serving: Searcher) -> None:
         """Wait until a new generation is wanted. Raises `WorkerLost`."""
@@ -272,15 +283,16 @@ class VectorIndex:
 
     async def _recover(self, lost: WorkerLost | OSError) -> None:
         self._losses += 1
-        self._message = (
-            f"the index is being restored: {lost}" if isinstance(lost, WorkerLost) else "the index has no disk"
-        )
+        self._message = f"the index is being restored: {_reason(lost)}"
         await self._drop_workers()
         if (isinstance(lost, WorkerLost) and lost.damaged) or self._losses % _LOSSES_OF_A_GENERATION == 0:
             await asyncio.to_thread(generations.forget, self._folder)
         await asyncio.to_thread(self._tidy)
-        pause = self._settings.restart_seconds * 2 ** min(self._losses - 1, 20)
-        await asyncio.sleep(min(pause, self._settings.longest_restart_seconds))
+        await asyncio.sleep(self._pause(self._losses))
+
+    def _pause(self, failures: int) -> float:
+        longest = self._settings.longest_restart_seconds
+        return min(longest, self._settings.restart_seconds * 2.0 ** min(failures - 1, 20))
 
     async def _drop_workers(self) -> None:
         self._serving = None
@@ -304,6 +316,10 @@ class VectorIndex:
         """Remove what isn't used any more, and see what is left."""
         generations.clean(self._folder, frozenset(keep))
         self._disk_bytes = generations.folder_bytes(self._folder)
+
+
+def _reason(error: WorkerLost | OSError) -> str:
+    return str(error) if isinstance(error, WorkerLost) else "its files or its process can't be made"
 
 
 async def _first(*futures: asyncio.Future[Any], timeout: float | None = None) -> None:  # noqa: ASYNC109 - that of `wait`
