@@ -1,8 +1,10 @@
 """Nearfield's Python client: texts and images to vectors, blocking (`Client`) or on asyncio (`AsyncClient`)."""
 
 from nearfield._async_client import AsyncClient
+from nearfield._async_collection import AsyncCollection
 from nearfield._channel import ClientOptions
 from nearfield._client import Client
+from nearfield._collection import Collection
 from nearfield._errors import (
     Aborted,
     AlreadyExists,
@@ -36,6 +38,24 @@ from nearfield._options import (
     TokenizeOptions,
 )
 from nearfield._retry import RetryPolicy
+from nearfield._search_types import (
+    CollectionInfo,
+    CollectionOptions,
+    DuplicateGroup,
+    Fusion,
+    GeoPoint,
+    Group,
+    Hit,
+    HitScores,
+    Point,
+    PointId,
+    RecommendOptions,
+    RowError,
+    ScrollOptions,
+    SearchOptions,
+    UpsertOptions,
+    UpsertResult,
+)
 from nearfield._types import (
     Chunk,
     Chunking,
@@ -55,19 +75,29 @@ __all__ = [
     "Aborted",
     "AlreadyExists",
     "AsyncClient",
+    "AsyncCollection",
     "Cancelled",
     "Chunk",
     "Chunking",
     "ClassifyOptions",
     "Client",
     "ClientOptions",
+    "Collection",
+    "CollectionInfo",
+    "CollectionOptions",
     "DataLoss",
     "DeadlineExceeded",
+    "DuplicateGroup",
     "EmbedOptions",
     "EmbedResult",
     "EmbeddedChunks",
     "EmbeddedOutputs",
     "FailedPrecondition",
+    "Fusion",
+    "GeoPoint",
+    "Group",
+    "Hit",
+    "HitScores",
     "Image",
     "InternalError",
     "InvalidArgument",
@@ -81,11 +111,17 @@ __all__ = [
     "OutOfRange",
     "OutputOptions",
     "PermissionDenied",
+    "Point",
+    "PointId",
     "Quantization",
     "RankedDocument",
+    "RecommendOptions",
     "RerankOptions",
     "ResourceExhausted",
     "RetryPolicy",
+    "RowError",
+    "ScrollOptions",
+    "SearchOptions",
     "SimilarityOptions",
     "SparseOptions",
     "SparseVectors",
@@ -99,4 +135,6 @@ __all__ = [
     "Unavailable",
     "Unimplemented",
     "UnknownError",
+    "UpsertOptions",
+    "UpsertResult",
 ]

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
 
 from nearfield import _methods
+from nearfield._async_collection import AsyncCollections
 from nearfield._async_stream import AsyncStream
 from nearfield._async_transport import AsyncTransport
 from nearfield._cache import ModelCache, same_model
@@ -61,7 +62,7 @@ _RequestT = TypeVar("_RequestT")
 _ReplyT = TypeVar("_ReplyT")
 
 
-class AsyncClient:
+class AsyncClient(AsyncCollections):
     """Talks to a Nearfield server; close it, or use it in an `async with` statement.
 
     Every method raises subclasses of NearfieldError for what the server refuses, and gives up when its `timeout` (the

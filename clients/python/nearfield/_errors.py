@@ -220,7 +220,7 @@ class UnknownError(NearfieldError):
 
 
 _CLASSES: dict[grpc.StatusCode, type[NearfieldError]] = {one.code: one for one in NearfieldError.__subclasses__()}
-_LISTS = ("inputs", "texts", "sequences", "documents", "sources", "targets")
+_LISTS = ("inputs", "texts", "sequences", "documents", "sources", "targets", "points")
 _INDEXED = re.compile(rf"\b({'|'.join(_LISTS)})\[(\d+)\]")
 
 Places: TypeAlias = Mapping[str, tuple[str, Sequence[int]]]

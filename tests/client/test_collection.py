@@ -1,0 +1,194 @@
+"""Collections on a real server, by both clients."""
+
+import asyncio
+import itertools
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from blocking import FAST
+
+import nearfield
+
+_NAMES = (f"client{number}" for number in itertools.count())
+ROWS = [
+    {"id": "cat", "text": "The cat sat on the mat.", "kind": "pet", "price": 5},
+    {"id": "dog", "text": "A dog barks.", "kind": "pet", "price": 25},
+    {"id": 7, "text": "Interest rates rise.", "kind": "money", "price": 100},
+]
+
+
+class Blocking:
+    """An async collection in the clothes of a blocking one."""
+
+    def __init__(self, runner, handle):
+        self._runner, self._handle = runner, handle
+
+    def __getattr__(self, name):
+        method = getattr(self._handle, name)
+
+        def call(*args, **options):
+            made = method(*args, **options)
+            return self._runner.run(_listed(made) if hasattr(made, "__aiter__") else made)
+
+        return call
+
+
+async def _listed(generator):
+    return [one async for one in generator]
+
+
+@pytest.fixture(params=["sync", "async"])
+def make(request, server):
+    """Make a collection: `make(dimensions=3)`."""
+    with nearfield.Client(server.target, retry=FAST) as client:
+        if request.param == "sync":
+            yield lambda **options: client.create_collection(next(_NAMES), **options)
+            return
+        with asyncio.Runner() as runner:
+            other = nearfield.AsyncClient(server.target, retry=FAST)
+            yield lambda **options: Blocking(runner, runner.run(other.create_collection(next(_NAMES), **options)))
+            runner.run(other.close())
+
+
+@pytest.fixture
+def collection(make):
+    return make(dimensions=3)
+
+
+def rows_of(count):
+    return ({"id": number, "v": [1.0, number, 0.5], "n": number} for number in range(count))
+
+
+def test_texts_are_stored_and_found_again(make):
+    collection = make(payload_indexes={"price": "float"})
+    assert collection.upsert(ROWS) == nearfield.UpsertResult(stored=3, version=1)
+    assert [(one.id, one.text, one.payload) for one in collection.get([7, "cat", "nobody"])] == [
+        (7, "Interest rates rise.", {"kind": "money", "price": 100}),
+        ("cat", "The cat sat on the mat.", {"kind": "pet", "price": 5}),
+    ]
+    assert collection.count() == 3
+    assert collection.count("price < 50") == 2
+    assert collection.facet("kind") == [("pet", 2), ("money", 1)]
+    info = collection.info()
+    assert (info.dimensions, info.metric, info.points) == (384, "cosine", 3)
+    assert info.payload_indexes == {"price": "float"}
+
+
+def test_a_generator_goes_in_batches_and_comes_back_in_order(collection):
+    seen = []
+    result = collection.upsert(rows_of(300), vector="v", batch_size=128, progress=seen.append)
+    assert (result.stored, result.errors, seen) == (300, (), [128, 256, 300])
+    assert [one.id for one in collection.scroll()] == list(range(300))
+    assert [one.id for one in collection.scroll(filter="n >= 298", with_payload=False)] == [298, 299]
+
+
+def test_payload_comes_back_as_it_went(collection):
+    payload = {
+        "at": datetime(2024, 5, 1, 12, 30, 0, 250, tzinfo=UTC),
+        "where": nearfield.GeoPoint(52.5, 13.4),
+        "tags": ["a", "b"],
+        "deep": {"x": 1.5, "none": None},
+        "flag": np.bool_(True),
+        "count": np.int64(3),
+    }
+    collection.upsert([{"id": "a", "v": np.array([1, 0, 0]), **payload}], vector="v")
+    (point,) = collection.get(["a"], with_vector=True)
+    assert point.payload == payload
+    assert point.vector is not None
+    np.testing.assert_allclose(point.vector, [1, 0, 0])
+    (point,) = collection.get(["a"], fields=["tags"])
+    assert point.payload == {"tags": ["a", "b"]}
+
+
+def test_modes(collection):
+    collection.upsert([{"id": 1, "v": [1, 0, 0], "a": 1}], vector="v")
+    again = [{"id": 1, "v": [0, 1, 0], "b": 2}, {"id": 2, "v": [0, 0, 1]}]
+    assert collection.upsert(again[:1], vector="v", mode="create").skipped == 1
+    assert collection.upsert([{"id": 1, "b": 2}], mode="payload").stored == 1
+    assert collection.get([1])[0].payload == {"a": 1, "b": 2}
+    assert collection.upsert(again, vector="v", mode="update").skipped == 1
+
+
+def test_deletes(collection):
+    collection.upsert(rows_of(10), vector="v")
+    assert collection.delete([0, 1, 99]) == 2
+    assert collection.delete(filter="n < 5") == 3
+    with pytest.raises(nearfield.InvalidArgument):
+        collection.delete()
+    assert collection.delete(all=True) == 5
+
+
+@pytest.mark.parametrize("shape", ["table", "batch", "reader", "stream"])
+def test_arrow(collection, shape):
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.ones(3000, "f4")), 3)
+    table = pa.table({"id": pa.array(range(1000)), "v": vectors, "name": ["x"] * 1000})
+    batches = table.to_batches(max_chunksize=400)
+    rows = {
+        "table": table,
+        "batch": table.combine_chunks().to_batches()[0],
+        "reader": pa.RecordBatchReader.from_batches(table.schema, batches),
+        "stream": iter(batches),
+    }[shape]
+    assert collection.upsert(rows, vector="v", batch_size=500).stored == 1000
+    assert collection.get([999])[0].payload == {"name": "x"}
+
+
+def test_a_wrong_row_is_named(collection):
+    rows = [*rows_of(3), {"id": 3, "v": [1.0, 2.0]}, {"id": 4, "v": [0, 0, 1]}]
+    with pytest.raises(nearfield.InvalidArgument, match=r"rows\[3\]\.vector"):
+        collection.upsert(rows, vector="v", batch_size=2)
+    rows += [{"id": None, "v": [1, 1, 1]}, {"v": [1, 1, 1]}, {"id": 5, "v": "x"}, {"id": 6, "v": [1, 1, 1], "p": 2**60}]
+    result = collection.upsert(rows, vector="v", on_error="collect")
+    assert result.stored == 4
+    assert sorted((one.row, one.id) for one in result.errors if one.row != 5) == [(3, 3), (6, None), (7, 5), (8, 6)]
+    assert all(f"rows[{one.row}]" in str(one.error) for one in result.errors)
+
+
+def test_a_tenant_sees_its_own(server):
+    with nearfield.Client(server.target) as client:
+        mine = client.create_collection(next(_NAMES), dimensions=3)
+        mine.upsert(rows_of(2), vector="v")
+        theirs = client.collection(mine.name, tenant="b")
+        assert (mine.count(), theirs.count()) == (2, 0)
+
+
+def test_collections_as_a_whole(server):
+    with nearfield.Client(server.target) as client:
+        name, other = next(_NAMES), next(_NAMES)
+        client.create_collection(name, dimensions=3, ttl=60, durability="disk", metric="euclidean")
+        with pytest.raises(nearfield.AlreadyExists):
+            client.create_collection(name, dimensions=3)
+        (info,) = [one for one in client.collections() if one.name == name]
+        assert (info.durability, info.ttl.total_seconds(), info.metric) == ("disk", 60, "euclidean")
+        assert client.set_collection_alias(other, name) == ""
+        assert client.collection(other).info().name == name
+        assert client.set_collection_alias(other, "") == name
+        client.delete_collection(name)
+        with pytest.raises(nearfield.NotFound):
+            client.collection(name).info()
+
+
+def test_wrong_arguments(collection):
+    with pytest.raises(TypeError, match="unknown option 'texts'"):
+        collection.upsert(ROWS, texts="body")
+    with pytest.raises(TypeError, match="a str isn't rows"):
+        collection.upsert("row")
+    with pytest.raises(ValueError, match="mode is 'merge'; known: 'upsert'"):
+        collection.upsert(ROWS, mode="merge")
+    with pytest.raises(TypeError, match="give a list"):
+        collection.get("cat")
+
+
+def test_async_iterables(server):
+    async def rows():
+        for row in rows_of(5):
+            yield row
+
+    async def store():
+        async with nearfield.AsyncClient(server.target) as client:
+            collection = await client.create_collection(next(_NAMES), dimensions=3)
+            return await collection.upsert(rows(), vector="v", batch_size=2)
+
+    assert asyncio.run(store()).stored == 5
