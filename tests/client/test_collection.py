@@ -2,7 +2,9 @@
 
 import asyncio
 import itertools
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -192,3 +194,12 @@ def test_async_iterables(server):
             return await collection.upsert(rows(), vector="v", batch_size=2)
 
     assert asyncio.run(store()).stored == 5
+
+
+def test_the_example_of_the_ingest_page_runs(server):
+    page = (Path(__file__).parents[2] / "docs" / "ingest.md").read_text("utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    exec(block.replace("localhost:50051", server.target), {})
+    with nearfield.Client(server.target) as client:
+        assert [one.id for one in client.collection("notes").scroll()] == ["lamp"]
+        client.delete_collection("notes")

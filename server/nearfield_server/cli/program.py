@@ -8,10 +8,12 @@ import typer
 
 from nearfield_server import __version__
 from nearfield_server.cli.classify import classify
+from nearfield_server.cli.collections_command import collections_app
 from nearfield_server.cli.doctor_command import doctor
 from nearfield_server.cli.embed import embed
 from nearfield_server.cli.export_command import export
 from nearfield_server.cli.failures import settings
+from nearfield_server.cli.index import index
 from nearfield_server.cli.models_command import models_app
 from nearfield_server.cli.rerank import rerank
 from nearfield_server.cli.serve import serve
@@ -49,9 +51,10 @@ def _root(
     settings.debug = debug
 
 
-for command in (serve, embed, rerank, classify, similarity, tokenize, export, doctor):
+for command in (serve, embed, rerank, classify, similarity, tokenize, export, doctor, index):
     app.command()(command)
 app.add_typer(models_app)
+app.add_typer(collections_app)
 
 
 def run(arguments: list[str]) -> int:

@@ -1,0 +1,112 @@
+"""`nearfield index`: files into a collection."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nearfield_server.cli.connect import DEFAULT_TARGET, TargetOption, connected
+from nearfield_server.cli.failures import CliError, Exit, fail, reporting
+
+if TYPE_CHECKING:
+    from nearfield import Client, CollectionInfo
+    from nearfield_server.cli.ingest.run import Plan
+    from nearfield_server.cli.ingest.writer import Counts
+
+__all__ = ["index"]
+
+_SHOWN_ERRORS = 20
+
+
+def index(
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|DIR|-",
+            help="Documents (.txt, .md, .html), rows (.jsonl, .csv, .tsv, .parquet), a folder, or - for JSONL on stdin.",
+        ),
+    ],
+    collection: Annotated[str, typer.Option("--collection", "-c", help="Where the points go.")],
+    text_field: Annotated[str, typer.Option(help="Field of a row that holds the text.")] = "text",
+    id_field: Annotated[
+        str, typer.Option(help="Field of a row that holds its id; left out: file and row number.")
+    ] = "",
+    vector_field: Annotated[str, typer.Option(help="Field of a row that holds its vector.")] = "",
+    payload: Annotated[str, typer.Option(metavar="NAME,...", help="Fields of a row to carry.")] = "",
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Look into folders of the folder.")] = False,
+    pattern: Annotated[str, typer.Option("--glob", help="Files of the folder to take.")] = "*",
+    chunk_tokens: Annotated[int, typer.Option(min=8, help="Most tokens of a document's chunk.")] = 200,
+    chunk_overlap: Annotated[int, typer.Option(min=0, help="Tokens that a chunk repeats of the one before.")] = 32,
+    create: Annotated[bool, typer.Option("--create/--no-create", help="Make the collection if there is none.")] = True,
+    tenant: Annotated[str, typer.Option(help="Whose points they are.")] = "",
+    target: TargetOption = DEFAULT_TARGET,
+) -> None:
+    """Put the passages of documents, or rows, into a collection; send only what is new or has changed.
+
+    Documents are cut at headings and sentences. What a document no longer says is deleted, and documents that vanished
+    from DIR are forgotten. An interrupted run goes on where it stopped when it is run again.
+    """
+    from nearfield_server.cli.ingest.run import Plan  # noqa: PLC0415  quick start
+
+    with reporting():
+        if chunk_overlap * 2 > chunk_tokens:
+            raise CliError("--chunk-overlap is more than half of --chunk-tokens: make it smaller")
+        plan = Plan(
+            text_field=text_field,
+            id_field=id_field,
+            vector_field=vector_field,
+            payload=[one.strip() for one in payload.split(",") if one.strip()],
+            chunk_tokens=chunk_tokens,
+            chunk_overlap=chunk_overlap,
+        )
+        place = None if path == "-" else Path(path)
+        with connected(target, local=False) as connection:
+            counts = _run(connection.client, (collection, tenant), place, plan, (pattern, recursive, create))
+        _report(counts, collection)
+
+
+def _run(client: Client, where: tuple[str, str], place: Path | None, plan: Plan, how: tuple[str, bool, bool]) -> Counts:
+    from dataclasses import replace  # noqa: PLC0415  quick start
+
+    from nearfield_server.cli.ingest.run import Task, files_of, index_files  # noqa: PLC0415
+    from nearfield_server.cli.ingest.writer import Writer  # noqa: PLC0415
+    from nearfield_server.cli.progress import Progress  # noqa: PLC0415
+
+    pattern, recursive, create = how
+    files = [None] if place is None else files_of(place, pattern, recursive=recursive)
+    info = _collection(client, where[0], create=create)
+    if not info.model and not plan.vector_field:
+        raise CliError(f"collection {info.name} has no model: name the rows' vectors with --vector-field")
+    handle = client.collection(*where)
+    with closing(Progress(fraction=lambda: None, unit="points")) as progress:
+        writer = Writer(handle, vectors=bool(plan.vector_field), on_progress=progress.update)
+        root = place if place is not None and place.is_dir() and pattern == "*" else None
+        index_files(Task(client, handle, writer), files, root, replace(plan, model=info.model))
+    return writer.counts
+
+
+def _collection(client: Client, name: str, *, create: bool) -> CollectionInfo:
+    import nearfield  # noqa: PLC0415  loads grpc
+
+    try:
+        return client.collection(name).info()
+    except nearfield.NotFound as error:
+        if not create:
+            raise CliError(f"{error.message}; leave --no-create out to make it", Exit.FAILED) from error
+    made = client.create_collection(name, payload_indexes={"source": "keyword", "chunk": "integer"})
+    typer.echo(f"made collection {name}", err=True)
+    return made.info()
+
+
+def _report(counts: Counts, collection: str) -> None:
+    for problem in counts.errors[:_SHOWN_ERRORS]:
+        fail(problem)
+    if len(counts.errors) > _SHOWN_ERRORS:
+        fail(f"and {len(counts.errors) - _SHOWN_ERRORS:,} more")
+    facts = f"{counts.stored:,} stored, {counts.unchanged:,} unchanged, {counts.deleted:,} deleted"
+    typer.echo(f"{collection}: {facts}, {len(counts.errors):,} failed")
+    if counts.errors:
+        raise typer.Exit(Exit.FAILED)

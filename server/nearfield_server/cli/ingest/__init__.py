@@ -1,0 +1,1 @@
+"""How files become points: text and headings, chunks at sentences, and only what has changed is sent."""
