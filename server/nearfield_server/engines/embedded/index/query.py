@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from nearfield_server.config.machine import effective_cpu_count
 from nearfield_server.types import Filter, SparseRow, Vector
 
 __all__ = ["IndexFilter", "IndexNotReady", "IndexQuery", "IndexSettings", "Rows"]
@@ -43,7 +43,7 @@ class IndexSettings:
     ef: int = 96
     rebuild_rows: int = 5000
     busy_share: float = 0.5
-    build_threads: int = max(1, len(os.sched_getaffinity(0)) - 1)
+    build_threads: int = field(default_factory=lambda: max(1, effective_cpu_count() - 1))
     quiet_seconds: float = 10.0
     answer_seconds: float = 30.0
     oversampling: float = 2.0
