@@ -1,5 +1,6 @@
 import threading
 
+import grpc
 import numpy as np
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -398,9 +399,30 @@ def test_streams_that_stand_still_and_servers_that_stop(run_server, open_search,
 
         replies = search.stub.UpsertStream(messages(), timeout=60)
         assert next(replies).stored.stored == 1
-        with pytest.raises(Exception, match="the stream is closed") as caught:
+        with pytest.raises(grpc.RpcError, match="the stream is closed") as caught:
             next(replies)
         assert caught.value.code().name == "DEADLINE_EXCEEDED"
+        held.set()
+
+
+@pytest.mark.slow
+def test_a_server_that_stops_answers_what_it_has_read(run_server, open_search, tmp_path, wire):
+    config = Config(listen="127.0.0.1:0", http="", data_dir=tmp_path, search={"engine": "memory"})
+    with run_server(config) as server:
+        search = open_search(server.target)
+        search("CreateCollection", name="c", dimensions=2)
+        held = threading.Event()
+
+        def messages():
+            yield from upserts("c", [wire.point(1, vector=[1, 0])])
+            held.wait(30)
+
+        replies = search.stub.UpsertStream(messages(), timeout=60)
+        assert next(replies).stored.stored == 1
+        server.loop.call_soon_threadsafe(server.server.registry.drain)
+        with pytest.raises(grpc.RpcError, match="the server is stopping") as caught:
+            next(replies)
+        assert caught.value.code().name == "UNAVAILABLE"
         held.set()
 
 
