@@ -72,7 +72,7 @@ def test_a_published_generation_counts_and_is_copied_whole(tmp_path):
 def test_any_flipped_bit_or_missing_byte_is_found(tmp_path):
     made = publish(tmp_path)
     chosen = random.Random(3)
-    for _ in range(30):
+    for _ in range(10):
         name = chosen.choice(["a.dat", "inner/deep/c.dat"])
         path = made.folder / "shard" / name
         data = bytearray(FILES[name])
