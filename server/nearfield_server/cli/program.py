@@ -16,6 +16,7 @@ from nearfield_server.cli.failures import settings
 from nearfield_server.cli.index import index
 from nearfield_server.cli.models_command import models_app
 from nearfield_server.cli.rerank import rerank
+from nearfield_server.cli.search import search
 from nearfield_server.cli.serve import serve
 from nearfield_server.cli.similarity import similarity
 from nearfield_server.cli.tokenize import tokenize
@@ -51,7 +52,7 @@ def _root(
     settings.debug = debug
 
 
-for command in (serve, embed, rerank, classify, similarity, tokenize, export, doctor, index):
+for command in (serve, embed, rerank, classify, similarity, tokenize, export, doctor, index, search):
     app.command()(command)
 app.add_typer(models_app)
 app.add_typer(collections_app)
