@@ -3,8 +3,10 @@
 import asyncio
 import itertools
 import re
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -135,6 +137,29 @@ def test_arrow(collection, shape):
     }[shape]
     assert collection.upsert(rows, vector="v", batch_size=500).stored == 1000
     assert collection.get([999])[0].payload == {"name": "x"}
+
+
+def test_points_as_a_table(collection):
+    where = nearfield.GeoPoint(1.0, 2.0)
+    collection.upsert([{"id": 1, "v": [1, 0, 0], "a": 1, "where": where}, {"id": 2, "v": [0, 1, 0]}], vector="v")
+    table = collection.to_arrow(with_vector=True)
+    assert table.select(["id", "a", "where"]).to_pylist() == [
+        {"id": 1, "a": 1, "where": {"lat": 1.0, "lon": 2.0}},
+        {"id": 2, "a": None, "where": None},
+    ]
+    assert table["vector"].to_pylist() == [[1, 0, 0], [0, 1, 0]]
+    collection.upsert([{"id": "b", "v": [0, 0, 1]}], vector="v")
+    with pytest.raises(TypeError, match="'id' aren't all of one type"):
+        collection.to_arrow()
+
+
+def test_points_as_a_data_frame(collection, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(DataFrame=dict))
+    collection.upsert([{"id": 1, "v": [1, 0, 0], "a": 1}], vector="v")
+    assert collection.to_pandas() == {"id": [1], "text": [""], "a": [1]}
+    collection.upsert([{"key": 2, "v": [1, 0, 0], "id": 1}], id="key", vector="v")
+    with pytest.raises(TypeError, match="but_fields"):
+        collection.to_pandas()
 
 
 def test_a_wrong_row_is_named(collection):

@@ -13,6 +13,7 @@ from nearfield._async_transport import AsyncTransport
 from nearfield._channel import check_timeout
 from nearfield._deadline import Deadline
 from nearfield._errors import InvalidArgument, NearfieldError
+from nearfield._frames import arrow_of, pandas_of
 from nearfield._methods import Method
 from nearfield._retry import next_delay
 from nearfield._rows import iterate_rows
@@ -194,6 +195,14 @@ class AsyncCollection:
                 call.cancel()
             if not done:
                 await self._transport.pause(again_in)
+
+    async def to_arrow(self, **options: Unpack[ScrollOptions]) -> Any:
+        """Give the points that match as a pyarrow.Table; all of it is in memory. Raises TypeError for mixed types."""
+        return arrow_of([one async for one in self.scroll(**options)])
+
+    async def to_pandas(self, **options: Unpack[ScrollOptions]) -> Any:
+        """Give the points that match as a pandas.DataFrame; all of it is in memory."""
+        return pandas_of([one async for one in self.scroll(**options)])
 
     async def find_duplicates(
         self,

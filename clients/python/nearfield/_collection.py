@@ -11,6 +11,7 @@ from nearfield import _search_methods as methods
 from nearfield._channel import check_timeout
 from nearfield._deadline import Deadline
 from nearfield._errors import InvalidArgument, NearfieldError
+from nearfield._frames import arrow_of, pandas_of
 from nearfield._methods import Method
 from nearfield._retry import next_delay
 from nearfield._rows import iterate_rows
@@ -186,6 +187,14 @@ class Collection:
                 call.cancel()
             if not done:
                 self._transport.pause(again_in)
+
+    def to_arrow(self, **options: Unpack[ScrollOptions]) -> Any:
+        """Give the points that match as a pyarrow.Table; all of it is in memory. Raises TypeError for mixed types."""
+        return arrow_of(list(self.scroll(**options)))
+
+    def to_pandas(self, **options: Unpack[ScrollOptions]) -> Any:
+        """Give the points that match as a pandas.DataFrame; all of it is in memory."""
+        return pandas_of(list(self.scroll(**options)))
 
     def find_duplicates(
         self,
