@@ -23,14 +23,18 @@ from nearfield_server.core.cache import EmbeddingCache
 from nearfield_server.core.classifier import Classifier
 from nearfield_server.core.collection_vectors import CollectionVectors
 from nearfield_server.core.collections import Collections, CollectionsSettings
+from nearfield_server.core.duplicates import DuplicateFinder
 from nearfield_server.core.embedder import Embedder
 from nearfield_server.core.lifecycle import Lifecycle, LifecycleSettings
 from nearfield_server.core.memory import bound_arenas
 from nearfield_server.core.models import ModelRegistry
 from nearfield_server.core.pipeline import Pipeline
 from nearfield_server.core.points import Points
+from nearfield_server.core.query_vectors import QueryVectors
+from nearfield_server.core.recommender import Recommender
 from nearfield_server.core.repository import Repository
 from nearfield_server.core.reranker import Reranker
+from nearfield_server.core.searcher import Searcher
 from nearfield_server.core.serving import Opener, ServingSettings
 from nearfield_server.core.upkeep import Upkeep, UpkeepSettings
 from nearfield_server.encoder.builtin import builtin_folder
@@ -50,6 +54,7 @@ from nearfield_server.rpc.interceptor import CallInterceptor
 from nearfield_server.rpc.models import ModelServicer
 from nearfield_server.rpc.points import PointRpcs
 from nearfield_server.rpc.search_service import SearchServicer
+from nearfield_server.rpc.searches import Finders, SearchRpcs
 from nearfield_server.rpc.server import RPCS, SEARCH, SERVICES, GrpcServer, GrpcSettings, Servicers
 from nearfield_server.rpc.stream import StreamSettings
 from nearfield_server.telemetry import logs
@@ -173,9 +178,16 @@ class Server:
         vectors = CollectionVectors(use_cases.embedder, self.registry, Bm25)
         points = Points(self.collections, vectors, metrics)
         idle_seconds = config.stream.idle_seconds
+        queries = QueryVectors(vectors)
+        finders = Finders(
+            Searcher(self.collections, queries, use_cases.reranker, metrics),
+            Recommender(self.collections, queries, metrics),
+            DuplicateFinder(self.collections, metrics),
+        )
         return SearchServicer(
             CollectionRpcs(self.collections, vectors, metrics),
             PointRpcs(self.collections, points, self.registry, self.metrics, idle_seconds),
+            SearchRpcs(finders, self.registry, self.metrics, idle_seconds),
         )
 
     async def start(self) -> None:

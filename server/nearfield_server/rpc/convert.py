@@ -45,6 +45,7 @@ __all__ = [
     "check_model_name",
     "embed_options",
     "enum_value",
+    "image",
     "inputs",
     "multi_options",
     "one_input",
@@ -107,7 +108,7 @@ def one_input(field: str, message: types_pb2.Input, limits: Limits) -> Input:
     if kind == "token_ids":
         return _ids(f"{field}.token_ids.ids", message.token_ids)
     if kind == "image":
-        return _image(f"{field}.image", message.image, limits)
+        return image(f"{field}.image", message.image, limits)
     raise InvalidInput(field, "set text, token_ids or image")
 
 
@@ -139,7 +140,8 @@ def _utf8_bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
 
 
-def _image(field: str, data: bytes, limits: Limits) -> bytes:
+def image(field: str, data: bytes, limits: Limits) -> bytes:
+    """Check an image file as far as it isn't read. Raises `InvalidInput`."""
     if not data:
         raise InvalidInput(field, "no bytes: send a JPEG, PNG or WebP file")
     if len(data) > limits.max_image_bytes:

@@ -5,6 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from nearfield.v1 import embed_pb2, model_pb2, search_pb2, types_pb2
+from nearfield_server.core.search_calls import (
+    DuplicateGrouping,
+    DuplicateKeep,
+    FusionMethod,
+    RecommendStrategy,
+    SearchMode,
+)
 from nearfield_server.types import (
     ChunkPooling,
     DType,
@@ -25,8 +32,11 @@ from nearfield_server.types import (
 __all__ = [
     "CHUNK_POOLINGS",
     "DTYPES",
+    "DUPLICATE_GROUPINGS",
+    "DUPLICATE_KEEPS",
     "DURABILITIES",
     "FIELD_TYPES",
+    "FUSION_METHODS",
     "INDEX_STATES",
     "INPUT_TYPES",
     "METRICS",
@@ -34,6 +44,8 @@ __all__ = [
     "POOLINGS",
     "PRIORITIES",
     "QUANTIZATIONS",
+    "RECOMMEND_STRATEGIES",
+    "SEARCH_MODES",
     "STATES",
     "TO_DTYPE",
     "TO_DURABILITY",
@@ -123,6 +135,29 @@ UPSERT_MODES: dict[int, UpsertMode] = {
     search_pb2.UPSERT_MODE_CREATE: UpsertMode.CREATE,
     search_pb2.UPSERT_MODE_UPDATE: UpsertMode.UPDATE,
     search_pb2.UPSERT_MODE_PAYLOAD: UpsertMode.PAYLOAD,
+}
+SEARCH_MODES: dict[int, SearchMode] = {
+    search_pb2.SEARCH_MODE_DENSE: SearchMode.DENSE,
+    search_pb2.SEARCH_MODE_KEYWORD: SearchMode.KEYWORD,
+    search_pb2.SEARCH_MODE_HYBRID: SearchMode.HYBRID,
+}
+FUSION_METHODS: dict[int, FusionMethod] = {
+    search_pb2.FUSION_METHOD_RRF: FusionMethod.RRF,
+    search_pb2.FUSION_METHOD_WEIGHTED: FusionMethod.WEIGHTED,
+}
+RECOMMEND_STRATEGIES: dict[int, RecommendStrategy] = {
+    search_pb2.RECOMMEND_STRATEGY_AVERAGE_VECTOR: RecommendStrategy.AVERAGE_VECTOR,
+    search_pb2.RECOMMEND_STRATEGY_BEST_SCORE: RecommendStrategy.BEST_SCORE,
+}
+DUPLICATE_GROUPINGS: dict[int, DuplicateGrouping] = {
+    search_pb2.DUPLICATE_GROUPING_STAR: DuplicateGrouping.STAR,
+    search_pb2.DUPLICATE_GROUPING_CONNECTED: DuplicateGrouping.CONNECTED,
+}
+DUPLICATE_KEEPS: dict[int, DuplicateKeep] = {
+    search_pb2.DUPLICATE_KEEP_FIRST: DuplicateKeep.FIRST,
+    search_pb2.DUPLICATE_KEEP_NEWEST: DuplicateKeep.NEWEST,
+    search_pb2.DUPLICATE_KEEP_LONGEST: DuplicateKeep.LONGEST,
+    search_pb2.DUPLICATE_KEEP_MEDOID: DuplicateKeep.MEDOID,
 }
 INDEX_STATES: dict[IndexState, search_pb2.IndexState] = {
     IndexState.EXACT: search_pb2.INDEX_STATE_EXACT,

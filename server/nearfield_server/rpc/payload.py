@@ -30,6 +30,7 @@ __all__ = [
     "point_id_message",
     "point_ids",
     "point_message",
+    "put_value",
     "selection",
     "tenant",
     "vector_of",
@@ -222,11 +223,12 @@ def payload_message(record: Record) -> search_pb2.Payload:
             message.geo_points[key].latitude = place.latitude
             message.geo_points[key].longitude = place.longitude
         else:
-            _put(fields[key], value)
+            put_value(fields[key], value)
     return message
 
 
-def _put(message: struct_pb2.Value, value: Json) -> None:
+def put_value(message: struct_pb2.Value, value: Json) -> None:
+    """Put a value into a message."""
     if isinstance(value, str):
         message.string_value = value
     elif isinstance(value, bool):
@@ -238,11 +240,11 @@ def _put(message: struct_pb2.Value, value: Json) -> None:
     elif isinstance(value, dict):
         message.struct_value.SetInParent()
         for key, one in value.items():
-            _put(message.struct_value.fields[key], one)
+            put_value(message.struct_value.fields[key], one)
     else:
         message.list_value.SetInParent()
         for one in value:
-            _put(message.list_value.values.add(), one)
+            put_value(message.list_value.values.add(), one)
 
 
 def point_message(record: Record) -> search_pb2.Point:

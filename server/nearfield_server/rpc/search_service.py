@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 from nearfield.v1 import search_pb2, search_pb2_grpc
 from nearfield_server.rpc.collections import CollectionRpcs
 from nearfield_server.rpc.points import PointRpcs
+from nearfield_server.rpc.searches import SearchRpcs
 
 __all__ = ["SearchServicer"]
 
@@ -15,10 +17,11 @@ __all__ = ["SearchServicer"]
 class SearchServicer(search_pb2_grpc.SearchServiceServicer):
     """Collections, points and searches."""
 
-    def __init__(self, collections: CollectionRpcs, points: PointRpcs) -> None:
+    def __init__(self, collections: CollectionRpcs, points: PointRpcs, searches: SearchRpcs) -> None:
         """Put the parts together."""
         self._collections = collections
         self._points = points
+        self._searches = searches
 
     async def CreateCollection(
         self, request: search_pb2.CreateCollectionRequest, context: Any
@@ -86,3 +89,27 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
     async def Facet(self, request: search_pb2.FacetRequest, context: Any) -> search_pb2.FacetResponse:
         """Give the most frequent values of a field."""
         return await self._points.facet(request, context)
+
+    async def Search(self, request: search_pb2.SearchRequest, context: Any) -> search_pb2.SearchResponse:
+        """Find the points nearest to a query."""
+        return await self._searches.search(request, context)
+
+    async def BatchSearch(self, request: search_pb2.BatchSearchRequest, context: Any) -> search_pb2.BatchSearchResponse:
+        """Answer several searches."""
+        return await self._searches.batch_search(request, context)
+
+    async def SearchStream(self, requests: Any, context: Any) -> None:
+        """Answer search after search."""
+        await self._searches.search_stream(requests, context)
+
+    async def Recommend(self, request: search_pb2.RecommendRequest, context: Any) -> search_pb2.RecommendResponse:
+        """Find points by examples."""
+        return await self._searches.recommend(request, context)
+
+    async def FindDuplicates(
+        self, request: search_pb2.FindDuplicatesRequest, context: Any
+    ) -> AsyncIterator[search_pb2.FindDuplicatesResponse]:
+        """Give groups of points that say the same."""
+        async with aclosing(self._searches.find_duplicates(request, context)) as groups:
+            async for group in groups:
+                yield group

@@ -140,9 +140,9 @@ class Record:
 
     `payload` is one JSON object: timestamps as RFC 3339 strings in UTC with six decimals
     (`2024-01-02T03:04:05.000000Z`), places as `{"lat": …, "lon": …}`, numbers without a fraction within 2^53 as
-    integers; `kinds` tells which top-level keys were sent as such. With COSINE, `vector` has unit length. `sparse` holds the BM25 weights of `text`, without IDF.
-    `expires_at` is seconds since the epoch. `version` 0: not stored yet. `vector` None: in PAYLOAD mode, and in replies
-    that left it out.
+    integers; `kinds` tells which top-level keys were sent as such. With COSINE, `vector` has unit length. `sparse`
+    holds the BM25 weights of `text`, without IDF. `expires_at` is seconds since the epoch. `version` 0: not stored
+    yet. `vector` None: in PAYLOAD mode, and in replies that left it out.
     """
 
     id: PointId
