@@ -57,8 +57,10 @@ def running(config, load_model=None):
     thread.start()
     try:
         handle = started.result(60)
-        yield handle
-        handle.loop.call_soon_threadsafe(handle.stop.set)
+        try:
+            yield handle
+        finally:
+            handle.loop.call_soon_threadsafe(handle.stop.set)
     finally:
         thread.join(60)
 

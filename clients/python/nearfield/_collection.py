@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from typing import Any, TypeVar, Unpack
+from typing import Any, Literal, TypeVar, Unpack
 
 import grpc
 
@@ -19,6 +19,7 @@ from nearfield._search_requests import (
     Query,
     create_request,
     duplicates_of,
+    duplicates_request,
     facet_of,
     filter_fields,
     groups_of,
@@ -200,13 +201,23 @@ class Collection:
         self,
         threshold: float = 0.95,
         *,
+        grouping: Literal["star", "connected"] = "star",
+        keep: Literal["first", "newest", "longest", "medoid"] = "first",
+        max_group: int = 1000,
         filter: FilterLike | None = None,  # noqa: A002 - as everywhere in this client
         timeout: float | None = None,
     ) -> Generator[DuplicateGroup, None]:
-        """Yield groups of points whose cosine to the one that is kept is at least `threshold`."""
-        request = search_pb2.FindDuplicatesRequest(
-            collection=self.name, tenant=self.tenant, threshold=threshold, **filter_fields(filter)
-        )
+        """Yield groups of points that say the same, each with the one to keep.
+
+        Args:
+            threshold: least cosine, in (0, 1].
+            grouping: "star": each member is that similar to the kept one; "connected": to some other member.
+            keep: the one first stored, last written, with the longest text, or most similar to the others.
+            max_group: members of a group at most.
+            filter: only points that match.
+            timeout: seconds for the whole call; None is no limit.
+        """
+        request = duplicates_request(self.name, self.tenant, (threshold, grouping, keep, max_group), filter)
         seconds = Deadline(check_timeout(timeout)).timeout()
         call = self._transport.start("unary_stream", methods.FIND_DUPLICATES, request, seconds)
         try:

@@ -227,6 +227,25 @@ def groups_of(messages: Iterable[search_pb2.HitGroup]) -> list[Group]:
     return [Group(value=value_of(one.value), hits=tuple(hits_of(one.hits))) for one in messages]
 
 
+def duplicates_request(
+    collection: str,
+    tenant: str,
+    wanted: tuple[float, str, str, int],
+    filter: FilterLike | None,  # noqa: A002 - as everywhere in this client
+) -> search_pb2.FindDuplicatesRequest:
+    """Give the request; `wanted`: threshold, grouping, which to keep, members at most."""
+    threshold, grouping, keep, max_group = wanted
+    return search_pb2.FindDuplicatesRequest(
+        collection=collection,
+        tenant=tenant,
+        threshold=threshold,
+        grouping=_enum(search_pb2.DuplicateGrouping, "DUPLICATE_GROUPING_", "grouping", grouping),
+        keep=_enum(search_pb2.DuplicateKeep, "DUPLICATE_KEEP_", "keep", keep),
+        max_group=max_group,
+        **filter_fields(filter),
+    )
+
+
 def duplicates_of(message: search_pb2.FindDuplicatesResponse) -> DuplicateGroup:
     """Give a group of points that say the same."""
     others = tuple((id_of(one.id), one.similarity) for one in message.duplicates)
