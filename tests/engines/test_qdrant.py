@@ -11,6 +11,7 @@ import pytest
 import qdrant_client
 from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc, grpc_to_payload
 
+from nearfield_server.engines import qdrant_calls
 from nearfield_server.engines.qdrant import QdrantEngine, QdrantSettings
 from nearfield_server.engines.qdrant_calls import Calls
 from nearfield_server.engines.qdrant_filters import live_points
@@ -103,7 +104,8 @@ def waits(monkeypatch):
     async def sleep(seconds):
         found.append(seconds)
 
-    monkeypatch.setattr(asyncio, "sleep", sleep)
+    # For this module only: servers of other tests sleep too.
+    monkeypatch.setattr(qdrant_calls, "asyncio", SimpleNamespace(**vars(asyncio) | {"sleep": sleep}))
     return found
 
 
