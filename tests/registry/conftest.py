@@ -32,10 +32,14 @@ def repository(tmp_path):
 
 @pytest.fixture
 def serve(run_server, repository, tmp_path):
-    """Serve the repository: `.models` and `.embed` are stubs, `.name(text, model)` gives the model that answered."""
+    """Serve the repository: `.models` and `.embed` are stubs, `.call(model, text)` embeds.
+
+    The server before is stopped first: a data folder has one.
+    """
     with ExitStack() as stack:
 
         def start(**settings):
+            stack.close()
             settings = {"listen": "127.0.0.1:0", "http": "127.0.0.1:0", "data_dir": tmp_path / "data"} | settings
             settings["repository"] = {"path": repository, **settings.get("repository", {})}
             server = stack.enter_context(run_server(Config(**settings)))
