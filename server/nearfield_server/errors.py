@@ -16,6 +16,9 @@
     │   ├── ModelNotReady       the model loads, or failed to load
     │   └── Draining            the server stops
     ├── StorageFull             the disk is full; nothing of the call was kept
+    ├── DataDamaged             stored data isn't what was stored
+    ├── SnapshotNotFound        no snapshot of that name
+    ├── ReembeddingNotFound     no reembedding of that id runs
     ├── Overloaded              the queue is full; `retry_after_seconds` says when
     ├── DeadlineExceeded        the caller's deadline passed, or can't be met
     ├── Cancelled               the caller went away
@@ -40,6 +43,7 @@ __all__ = [
     "Cancelled",
     "CollectionNotFound",
     "ConfigError",
+    "DataDamaged",
     "DeadlineExceeded",
     "Draining",
     "FailedPrecondition",
@@ -52,7 +56,9 @@ __all__ = [
     "Overloaded",
     "PermissionDenied",
     "PointNotFound",
+    "ReembeddingNotFound",
     "ServiceUnknown",
+    "SnapshotNotFound",
     "StorageFull",
     "TextTooLong",
     "TooLarge",
@@ -138,6 +144,35 @@ class CollectionNotFound(NearfieldError):
         hint = f"; did you mean {', '.join(nearest)}?" if nearest else ""
         super().__init__(f"there is no collection of that name{hint} (ListCollections tells the names)")
         self.name = name
+
+
+class SnapshotNotFound(NearfieldError):
+    """No snapshot of that name."""
+
+    reason = "SNAPSHOT_NOT_FOUND"
+
+    def __init__(self, name: str, nearest: tuple[str, ...] = ()) -> None:
+        """`name` as asked for; `nearest` are names to suggest."""
+        hint = f"; did you mean {', '.join(nearest)}?" if nearest else ""
+        super().__init__(f"there is no snapshot of that name{hint} (ListSnapshots tells the names)")
+        self.name = name
+
+
+class ReembeddingNotFound(NearfieldError):
+    """No reembedding of that id runs."""
+
+    reason = "REEMBEDDING_NOT_FOUND"
+
+    def __init__(self, name: str) -> None:
+        """`name`: its id as asked for."""
+        super().__init__("no reembedding of that id runs (ListReembeddings tells the ids)")
+        self.name = name
+
+
+class DataDamaged(NearfieldError):
+    """Stored data isn't what was stored; the message names the file."""
+
+    reason = "DATA_DAMAGED"
 
 
 class PointNotFound(NearfieldError):

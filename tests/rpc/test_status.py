@@ -11,16 +11,25 @@ from nearfield_server.rpc.status import CODES, DOMAIN, printable, to_status, tra
 
 CLASSES = [one for name in errors.__all__ if issubclass(one := getattr(errors, name), Exception)]
 LATER = (errors.Unavailable, errors.Overloaded, errors.StorageFull)
-NAMED = {errors.ModelNotFound, errors.CollectionNotFound, errors.PointNotFound, errors.AlreadyExists}
+MISSING = {
+    errors.ModelNotFound,
+    errors.CollectionNotFound,
+    errors.PointNotFound,
+    errors.SnapshotNotFound,
+    errors.ReembeddingNotFound,
+}
+NAMED = MISSING | {errors.AlreadyExists}
 
 
 def make(kind):
     if issubclass(kind, errors.InvalidInput):
         return kind("inputs[3].text", "too long", limit=5)
-    if kind in {errors.ModelNotFound, errors.CollectionNotFound}:
+    if kind in {errors.ModelNotFound, errors.CollectionNotFound, errors.SnapshotNotFound}:
         return kind("name", ("near",))
     if kind is errors.PointNotFound:
         return kind("query.id", "a")
+    if kind is errors.ReembeddingNotFound:
+        return kind("name")
     if issubclass(kind, LATER):
         return kind("later", retry_after_seconds=1.5)
     if issubclass(kind, (errors.AlreadyExists, errors.FailedPrecondition)):

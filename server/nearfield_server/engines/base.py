@@ -7,13 +7,14 @@ given; when they are removed is the engine's affair.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from nearfield_server.types import (
     CollectionSpec,
     CollectionStats,
+    Consistency,
     EngineHit,
     EngineQuery,
     FacetCount,
@@ -25,7 +26,7 @@ from nearfield_server.types import (
     UpsertOutcome,
 )
 
-__all__ = ["Engine", "Page", "Ranked", "Store", "StreamPosition"]
+__all__ = ["Changes", "Engine", "Owned", "Page", "Ranked", "Store", "StreamPosition"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,27 @@ class StreamPosition:
 
     token: str
     sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """A point with the tenant whose it is; whole, but for `Record.sparse`, which its text gives again."""
+
+    tenant: str
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Points as they are now whose last write came after some number, and ids that were deleted after it.
+
+    `last` is the number to go on from; nothing stored and nothing removed: there is no more for now. `removed` None:
+    the engine can't tell what was deleted; compare ids.
+    """
+
+    stored: list[Owned]
+    removed: list[tuple[str, PointId]] | None
+    last: int
 
 
 class Store(Protocol):
@@ -104,6 +126,29 @@ class Store(Protocol):
 
     async def facet(self, tenant: str, path: str, condition: Filter | None, *, limit: int) -> list[FacetCount]:
         """Give the most frequent strings, integers and truth values of a field, then by value (`str` of it)."""
+        ...
+
+    async def tenants(self, after: str | None, limit: int) -> list[tuple[str, int]]:
+        """Give up to `limit` tenants whose names come after `after` (by UTF-8 bytes; None: all) and their points."""
+        ...
+
+    def export(self, *, size: int) -> AsyncIterator[list[Owned]]:
+        """Give all points of all tenants in the order of first storing, `size` at a time.
+
+        As of the moment of the first part where the engine can, else each point as it was at some moment meanwhile.
+        Close it (`contextlib.aclosing`): it holds a reader.
+        """
+        ...
+
+    async def changes(self, after: int, limit: int) -> Changes:
+        """Give about `limit` points of all tenants whose last write came after number `after`, in that order.
+
+        From 0 on, and so on from each `last`, that is every point there is, and then what is written meanwhile.
+        """
+        ...
+
+    def at(self, consistency: Consistency) -> Store:
+        """Give this store for calls with another consistency; itself where there is one copy only."""
         ...
 
     async def stats(self) -> CollectionStats:

@@ -35,6 +35,9 @@ CODES: dict[type[errors.NearfieldError], grpc.StatusCode] = {
     errors.ModelNotFound: grpc.StatusCode.NOT_FOUND,
     errors.CollectionNotFound: grpc.StatusCode.NOT_FOUND,
     errors.PointNotFound: grpc.StatusCode.NOT_FOUND,
+    errors.SnapshotNotFound: grpc.StatusCode.NOT_FOUND,
+    errors.ReembeddingNotFound: grpc.StatusCode.NOT_FOUND,
+    errors.DataDamaged: grpc.StatusCode.DATA_LOSS,
     errors.AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
     errors.FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
     errors.PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
@@ -51,6 +54,15 @@ CODES: dict[type[errors.NearfieldError], grpc.StatusCode] = {
     errors.ConfigError: grpc.StatusCode.INTERNAL,
 }
 """The status of every class of the tree; a test proves it total."""
+
+_MISSING: dict[type[errors.NearfieldError], str] = {
+    errors.ModelNotFound: "Model",
+    errors.CollectionNotFound: "Collection",
+    errors.PointNotFound: "Point",
+    errors.SnapshotNotFound: "Snapshot",
+    errors.ReembeddingNotFound: "Reembedding",
+}
+_KINDS = {"collections": "Collection", "aliases": "Collection", "snapshots": "Snapshot", "reembeddings": "Reembedding"}
 
 
 def to_status(error: BaseException) -> Status:
@@ -74,15 +86,11 @@ def _details(error: errors.NearfieldError) -> Iterator[Message]:
             BadRequest.FieldViolation(field=one.field, description=one.description) for one in error.violations
         ]
         yield BadRequest(field_violations=violations)
-    if isinstance(error, errors.ModelNotFound):
-        yield ResourceInfo(resource_type="nearfield.v1.Model", resource_name=printable(error.name))
-    if isinstance(error, errors.CollectionNotFound):
-        yield ResourceInfo(resource_type="nearfield.v1.Collection", resource_name=printable(error.name))
-    if isinstance(error, errors.PointNotFound):
-        yield ResourceInfo(resource_type="nearfield.v1.Point", resource_name=printable(error.name))
+    if (missing := _MISSING.get(type(error))) is not None:
+        yield ResourceInfo(resource_type=f"nearfield.v1.{missing}", resource_name=printable(vars(error)["name"]))
     if isinstance(error, errors.AlreadyExists):
-        kind = "Collection" if error.resource.startswith(("collections/", "aliases/")) else "Model"
-        yield ResourceInfo(resource_type=f"nearfield.v1.{kind}", resource_name=error.resource)
+        name = _KINDS.get(error.resource.partition("/")[0], "Model")
+        yield ResourceInfo(resource_type=f"nearfield.v1.{name}", resource_name=error.resource)
     if isinstance(error, errors.FailedPrecondition):
         violation = PreconditionFailure.Violation(type="STATE", subject=error.subject, description=error.message)
         yield PreconditionFailure(violations=[violation])

@@ -69,6 +69,7 @@ from nearfield_server.types.models import (
 from nearfield_server.types.search import (
     CollectionSpec,
     CollectionStats,
+    Consistency,
     Durability,
     EngineHit,
     EngineQuery,
@@ -79,12 +80,14 @@ from nearfield_server.types.search import (
     Json,
     KeywordOptions,
     PayloadKind,
+    ReadConsistency,
     Record,
     Selection,
     UpsertMode,
     UpsertOutcome,
     Vector,
     VectorQuantization,
+    WriteOrdering,
 )
 
 __all__ = [
@@ -96,6 +99,7 @@ __all__ = [
     "Chunking",
     "CollectionSpec",
     "CollectionStats",
+    "Consistency",
     "DType",
     "Durability",
     "EmbedCall",
@@ -141,6 +145,7 @@ __all__ = [
     "Prefix",
     "Priority",
     "Quantization",
+    "ReadConsistency",
     "Record",
     "ScoresHead",
     "Selection",
@@ -159,4 +164,5 @@ __all__ = [
     "VectorQuantization",
     "VisionTower",
     "Words",
+    "WriteOrdering",
 ]

@@ -22,6 +22,7 @@ from nearfield_server.types.filters import Filter, FilterValue, PointId
 __all__ = [
     "CollectionSpec",
     "CollectionStats",
+    "Consistency",
     "Durability",
     "EngineHit",
     "EngineQuery",
@@ -32,12 +33,14 @@ __all__ = [
     "Json",
     "KeywordOptions",
     "PayloadKind",
+    "ReadConsistency",
     "Record",
     "Selection",
     "UpsertMode",
     "UpsertOutcome",
     "Vector",
     "VectorQuantization",
+    "WriteOrdering",
 ]
 
 Vector: TypeAlias = npt.NDArray[np.float32]
@@ -52,6 +55,31 @@ class Durability(enum.Enum):
 
     PROCESS = "process"
     DISK = "disk"
+
+
+class ReadConsistency(enum.Enum):
+    """Copies that must agree on what is read."""
+
+    ONE = "one"
+    MAJORITY = "majority"
+    QUORUM = "quorum"
+    ALL = "all"
+
+
+class WriteOrdering(enum.Enum):
+    """Through which copy writes to a point go."""
+
+    WEAK = "weak"
+    MEDIUM = "medium"
+    STRONG = "strong"
+
+
+@dataclass(frozen=True, slots=True)
+class Consistency:
+    """Of one call; `None`: as the engine is configured."""
+
+    read: ReadConsistency | None = None
+    write: WriteOrdering | None = None
 
 
 class VectorQuantization(enum.Enum):

@@ -12,6 +12,21 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class ReadConsistency(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    READ_CONSISTENCY_UNSPECIFIED: _ClassVar[ReadConsistency]
+    READ_CONSISTENCY_ONE: _ClassVar[ReadConsistency]
+    READ_CONSISTENCY_MAJORITY: _ClassVar[ReadConsistency]
+    READ_CONSISTENCY_QUORUM: _ClassVar[ReadConsistency]
+    READ_CONSISTENCY_ALL: _ClassVar[ReadConsistency]
+
+class WriteOrdering(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    WRITE_ORDERING_UNSPECIFIED: _ClassVar[WriteOrdering]
+    WRITE_ORDERING_WEAK: _ClassVar[WriteOrdering]
+    WRITE_ORDERING_MEDIUM: _ClassVar[WriteOrdering]
+    WRITE_ORDERING_STRONG: _ClassVar[WriteOrdering]
+
 class Durability(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     DURABILITY_UNSPECIFIED: _ClassVar[Durability]
@@ -83,6 +98,15 @@ class DuplicateKeep(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DUPLICATE_KEEP_NEWEST: _ClassVar[DuplicateKeep]
     DUPLICATE_KEEP_LONGEST: _ClassVar[DuplicateKeep]
     DUPLICATE_KEEP_MEDOID: _ClassVar[DuplicateKeep]
+READ_CONSISTENCY_UNSPECIFIED: ReadConsistency
+READ_CONSISTENCY_ONE: ReadConsistency
+READ_CONSISTENCY_MAJORITY: ReadConsistency
+READ_CONSISTENCY_QUORUM: ReadConsistency
+READ_CONSISTENCY_ALL: ReadConsistency
+WRITE_ORDERING_UNSPECIFIED: WriteOrdering
+WRITE_ORDERING_WEAK: WriteOrdering
+WRITE_ORDERING_MEDIUM: WriteOrdering
+WRITE_ORDERING_STRONG: WriteOrdering
 DURABILITY_UNSPECIFIED: Durability
 DURABILITY_PROCESS: Durability
 DURABILITY_DISK: Durability
@@ -366,20 +390,22 @@ class SetCollectionAliasResponse(_message.Message):
     def __init__(self, previous: _Optional[str] = ...) -> None: ...
 
 class UpsertRequest(_message.Message):
-    __slots__ = ("collection", "points", "tenant", "mode", "wait", "priority")
+    __slots__ = ("collection", "points", "tenant", "mode", "wait", "priority", "ordering")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     POINTS_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     WAIT_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    ORDERING_FIELD_NUMBER: _ClassVar[int]
     collection: str
     points: _containers.RepeatedCompositeFieldContainer[Point]
     tenant: str
     mode: UpsertMode
     wait: bool
     priority: _types_pb2.Priority
-    def __init__(self, collection: _Optional[str] = ..., points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., tenant: _Optional[str] = ..., mode: _Optional[_Union[UpsertMode, str]] = ..., wait: bool = ..., priority: _Optional[_Union[_types_pb2.Priority, str]] = ...) -> None: ...
+    ordering: WriteOrdering
+    def __init__(self, collection: _Optional[str] = ..., points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., tenant: _Optional[str] = ..., mode: _Optional[_Union[UpsertMode, str]] = ..., wait: bool = ..., priority: _Optional[_Union[_types_pb2.Priority, str]] = ..., ordering: _Optional[_Union[WriteOrdering, str]] = ...) -> None: ...
 
 class UpsertResponse(_message.Message):
     __slots__ = ("stored", "skipped", "version")
@@ -414,16 +440,18 @@ class UpsertStreamResponse(_message.Message):
     def __init__(self, id: _Optional[str] = ..., stored: _Optional[_Union[UpsertResponse, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
 
 class GetPointsRequest(_message.Message):
-    __slots__ = ("collection", "ids", "tenant", "select")
+    __slots__ = ("collection", "ids", "tenant", "select", "consistency")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     IDS_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     SELECT_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
     collection: str
     ids: _containers.RepeatedCompositeFieldContainer[PointId]
     tenant: str
     select: PointSelection
-    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[PointId, _Mapping]]] = ..., tenant: _Optional[str] = ..., select: _Optional[_Union[PointSelection, _Mapping]] = ...) -> None: ...
+    consistency: ReadConsistency
+    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[PointId, _Mapping]]] = ..., tenant: _Optional[str] = ..., select: _Optional[_Union[PointSelection, _Mapping]] = ..., consistency: _Optional[_Union[ReadConsistency, str]] = ...) -> None: ...
 
 class PointSelection(_message.Message):
     __slots__ = ("include_fields", "exclude_fields", "without_payload", "without_text", "with_vector")
@@ -446,7 +474,7 @@ class GetPointsResponse(_message.Message):
     def __init__(self, points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ...) -> None: ...
 
 class DeletePointsRequest(_message.Message):
-    __slots__ = ("collection", "ids", "filter", "filter_expression", "tenant", "all", "wait")
+    __slots__ = ("collection", "ids", "filter", "filter_expression", "tenant", "all", "wait", "ordering")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     IDS_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
@@ -454,6 +482,7 @@ class DeletePointsRequest(_message.Message):
     TENANT_FIELD_NUMBER: _ClassVar[int]
     ALL_FIELD_NUMBER: _ClassVar[int]
     WAIT_FIELD_NUMBER: _ClassVar[int]
+    ORDERING_FIELD_NUMBER: _ClassVar[int]
     collection: str
     ids: _containers.RepeatedCompositeFieldContainer[PointId]
     filter: Filter
@@ -461,7 +490,8 @@ class DeletePointsRequest(_message.Message):
     tenant: str
     all: bool
     wait: bool
-    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[PointId, _Mapping]]] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., filter_expression: _Optional[str] = ..., tenant: _Optional[str] = ..., all: bool = ..., wait: bool = ...) -> None: ...
+    ordering: WriteOrdering
+    def __init__(self, collection: _Optional[str] = ..., ids: _Optional[_Iterable[_Union[PointId, _Mapping]]] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., filter_expression: _Optional[str] = ..., tenant: _Optional[str] = ..., all: bool = ..., wait: bool = ..., ordering: _Optional[_Union[WriteOrdering, str]] = ...) -> None: ...
 
 class DeletePointsResponse(_message.Message):
     __slots__ = ("deleted",)
@@ -470,7 +500,7 @@ class DeletePointsResponse(_message.Message):
     def __init__(self, deleted: _Optional[int] = ...) -> None: ...
 
 class ScrollRequest(_message.Message):
-    __slots__ = ("collection", "filter", "filter_expression", "tenant", "select", "page_size", "limit", "cursor")
+    __slots__ = ("collection", "filter", "filter_expression", "tenant", "select", "page_size", "limit", "cursor", "consistency")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     FILTER_EXPRESSION_FIELD_NUMBER: _ClassVar[int]
@@ -479,6 +509,7 @@ class ScrollRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     CURSOR_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
     collection: str
     filter: Filter
     filter_expression: str
@@ -487,7 +518,8 @@ class ScrollRequest(_message.Message):
     page_size: int
     limit: int
     cursor: str
-    def __init__(self, collection: _Optional[str] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., filter_expression: _Optional[str] = ..., tenant: _Optional[str] = ..., select: _Optional[_Union[PointSelection, _Mapping]] = ..., page_size: _Optional[int] = ..., limit: _Optional[int] = ..., cursor: _Optional[str] = ...) -> None: ...
+    consistency: ReadConsistency
+    def __init__(self, collection: _Optional[str] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., filter_expression: _Optional[str] = ..., tenant: _Optional[str] = ..., select: _Optional[_Union[PointSelection, _Mapping]] = ..., page_size: _Optional[int] = ..., limit: _Optional[int] = ..., cursor: _Optional[str] = ..., consistency: _Optional[_Union[ReadConsistency, str]] = ...) -> None: ...
 
 class ScrollResponse(_message.Message):
     __slots__ = ("points", "cursor")
@@ -498,18 +530,20 @@ class ScrollResponse(_message.Message):
     def __init__(self, points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ..., cursor: _Optional[str] = ...) -> None: ...
 
 class CountRequest(_message.Message):
-    __slots__ = ("collection", "filter", "filter_expression", "tenant", "estimate")
+    __slots__ = ("collection", "filter", "filter_expression", "tenant", "estimate", "consistency")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     FILTER_EXPRESSION_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     ESTIMATE_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
     collection: str
     filter: Filter
     filter_expression: str
     tenant: str
     estimate: bool
-    def __init__(self, collection: _Optional[str] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., filter_expression: _Optional[str] = ..., tenant: _Optional[str] = ..., estimate: bool = ...) -> None: ...
+    consistency: ReadConsistency
+    def __init__(self, collection: _Optional[str] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., filter_expression: _Optional[str] = ..., tenant: _Optional[str] = ..., estimate: bool = ..., consistency: _Optional[_Union[ReadConsistency, str]] = ...) -> None: ...
 
 class CountResponse(_message.Message):
     __slots__ = ("count", "exact")
@@ -704,7 +738,7 @@ class GroupBy(_message.Message):
     def __init__(self, field: _Optional[str] = ..., group_size: _Optional[int] = ...) -> None: ...
 
 class SearchRequest(_message.Message):
-    __slots__ = ("collection", "query", "top_k", "offset", "filter", "filter_expression", "tenant", "mode", "fusion", "rerank", "diversity", "group_by", "score_threshold", "select", "explain", "exact", "ef", "priority")
+    __slots__ = ("collection", "query", "top_k", "offset", "filter", "filter_expression", "tenant", "mode", "fusion", "rerank", "diversity", "group_by", "score_threshold", "select", "explain", "exact", "ef", "priority", "consistency")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     QUERY_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
@@ -723,6 +757,7 @@ class SearchRequest(_message.Message):
     EXACT_FIELD_NUMBER: _ClassVar[int]
     EF_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
     collection: str
     query: SearchQuery
     top_k: int
@@ -741,7 +776,8 @@ class SearchRequest(_message.Message):
     exact: bool
     ef: int
     priority: _types_pb2.Priority
-    def __init__(self, collection: _Optional[str] = ..., query: _Optional[_Union[SearchQuery, _Mapping]] = ..., top_k: _Optional[int] = ..., offset: _Optional[int] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., filter_expression: _Optional[str] = ..., tenant: _Optional[str] = ..., mode: _Optional[_Union[SearchMode, str]] = ..., fusion: _Optional[_Union[Fusion, _Mapping]] = ..., rerank: _Optional[_Union[RerankStage, _Mapping]] = ..., diversity: _Optional[_Union[Diversity, _Mapping]] = ..., group_by: _Optional[_Union[GroupBy, _Mapping]] = ..., score_threshold: _Optional[float] = ..., select: _Optional[_Union[PointSelection, _Mapping]] = ..., explain: bool = ..., exact: bool = ..., ef: _Optional[int] = ..., priority: _Optional[_Union[_types_pb2.Priority, str]] = ...) -> None: ...
+    consistency: ReadConsistency
+    def __init__(self, collection: _Optional[str] = ..., query: _Optional[_Union[SearchQuery, _Mapping]] = ..., top_k: _Optional[int] = ..., offset: _Optional[int] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., filter_expression: _Optional[str] = ..., tenant: _Optional[str] = ..., mode: _Optional[_Union[SearchMode, str]] = ..., fusion: _Optional[_Union[Fusion, _Mapping]] = ..., rerank: _Optional[_Union[RerankStage, _Mapping]] = ..., diversity: _Optional[_Union[Diversity, _Mapping]] = ..., group_by: _Optional[_Union[GroupBy, _Mapping]] = ..., score_threshold: _Optional[float] = ..., select: _Optional[_Union[PointSelection, _Mapping]] = ..., explain: bool = ..., exact: bool = ..., ef: _Optional[int] = ..., priority: _Optional[_Union[_types_pb2.Priority, str]] = ..., consistency: _Optional[_Union[ReadConsistency, str]] = ...) -> None: ...
 
 class Hit(_message.Message):
     __slots__ = ("id", "score", "payload", "text", "vector", "version", "scores")
@@ -846,7 +882,7 @@ class SearchStreamResponse(_message.Message):
     def __init__(self, id: _Optional[str] = ..., result: _Optional[_Union[SearchResponse, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
 
 class RecommendRequest(_message.Message):
-    __slots__ = ("collection", "positive", "negative", "strategy", "top_k", "offset", "filter", "filter_expression", "tenant", "score_threshold", "select", "priority")
+    __slots__ = ("collection", "positive", "negative", "strategy", "top_k", "offset", "filter", "filter_expression", "tenant", "score_threshold", "select", "priority", "consistency")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     POSITIVE_FIELD_NUMBER: _ClassVar[int]
     NEGATIVE_FIELD_NUMBER: _ClassVar[int]
@@ -859,6 +895,7 @@ class RecommendRequest(_message.Message):
     SCORE_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     SELECT_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
     collection: str
     positive: _containers.RepeatedCompositeFieldContainer[SearchQuery]
     negative: _containers.RepeatedCompositeFieldContainer[SearchQuery]
@@ -871,7 +908,8 @@ class RecommendRequest(_message.Message):
     score_threshold: float
     select: PointSelection
     priority: _types_pb2.Priority
-    def __init__(self, collection: _Optional[str] = ..., positive: _Optional[_Iterable[_Union[SearchQuery, _Mapping]]] = ..., negative: _Optional[_Iterable[_Union[SearchQuery, _Mapping]]] = ..., strategy: _Optional[_Union[RecommendStrategy, str]] = ..., top_k: _Optional[int] = ..., offset: _Optional[int] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., filter_expression: _Optional[str] = ..., tenant: _Optional[str] = ..., score_threshold: _Optional[float] = ..., select: _Optional[_Union[PointSelection, _Mapping]] = ..., priority: _Optional[_Union[_types_pb2.Priority, str]] = ...) -> None: ...
+    consistency: ReadConsistency
+    def __init__(self, collection: _Optional[str] = ..., positive: _Optional[_Iterable[_Union[SearchQuery, _Mapping]]] = ..., negative: _Optional[_Iterable[_Union[SearchQuery, _Mapping]]] = ..., strategy: _Optional[_Union[RecommendStrategy, str]] = ..., top_k: _Optional[int] = ..., offset: _Optional[int] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., filter_expression: _Optional[str] = ..., tenant: _Optional[str] = ..., score_threshold: _Optional[float] = ..., select: _Optional[_Union[PointSelection, _Mapping]] = ..., priority: _Optional[_Union[_types_pb2.Priority, str]] = ..., consistency: _Optional[_Union[ReadConsistency, str]] = ...) -> None: ...
 
 class RecommendResponse(_message.Message):
     __slots__ = ("hits", "timings")
@@ -882,7 +920,7 @@ class RecommendResponse(_message.Message):
     def __init__(self, hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., timings: _Optional[_Union[SearchTimings, _Mapping]] = ...) -> None: ...
 
 class FindDuplicatesRequest(_message.Message):
-    __slots__ = ("collection", "filter", "filter_expression", "tenant", "threshold", "grouping", "keep", "max_group")
+    __slots__ = ("collection", "filter", "filter_expression", "tenant", "threshold", "grouping", "keep", "max_group", "consistency")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     FILTER_EXPRESSION_FIELD_NUMBER: _ClassVar[int]
@@ -891,6 +929,7 @@ class FindDuplicatesRequest(_message.Message):
     GROUPING_FIELD_NUMBER: _ClassVar[int]
     KEEP_FIELD_NUMBER: _ClassVar[int]
     MAX_GROUP_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
     collection: str
     filter: Filter
     filter_expression: str
@@ -899,7 +938,8 @@ class FindDuplicatesRequest(_message.Message):
     grouping: DuplicateGrouping
     keep: DuplicateKeep
     max_group: int
-    def __init__(self, collection: _Optional[str] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., filter_expression: _Optional[str] = ..., tenant: _Optional[str] = ..., threshold: _Optional[float] = ..., grouping: _Optional[_Union[DuplicateGrouping, str]] = ..., keep: _Optional[_Union[DuplicateKeep, str]] = ..., max_group: _Optional[int] = ...) -> None: ...
+    consistency: ReadConsistency
+    def __init__(self, collection: _Optional[str] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., filter_expression: _Optional[str] = ..., tenant: _Optional[str] = ..., threshold: _Optional[float] = ..., grouping: _Optional[_Union[DuplicateGrouping, str]] = ..., keep: _Optional[_Union[DuplicateKeep, str]] = ..., max_group: _Optional[int] = ..., consistency: _Optional[_Union[ReadConsistency, str]] = ...) -> None: ...
 
 class FindDuplicatesResponse(_message.Message):
     __slots__ = ("kept", "duplicates")
@@ -918,20 +958,22 @@ class Duplicate(_message.Message):
     def __init__(self, id: _Optional[_Union[PointId, _Mapping]] = ..., similarity: _Optional[float] = ...) -> None: ...
 
 class FacetRequest(_message.Message):
-    __slots__ = ("collection", "field", "filter", "filter_expression", "tenant", "limit")
+    __slots__ = ("collection", "field", "filter", "filter_expression", "tenant", "limit", "consistency")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     FIELD_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     FILTER_EXPRESSION_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    CONSISTENCY_FIELD_NUMBER: _ClassVar[int]
     collection: str
     field: str
     filter: Filter
     filter_expression: str
     tenant: str
     limit: int
-    def __init__(self, collection: _Optional[str] = ..., field: _Optional[str] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., filter_expression: _Optional[str] = ..., tenant: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+    consistency: ReadConsistency
+    def __init__(self, collection: _Optional[str] = ..., field: _Optional[str] = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., filter_expression: _Optional[str] = ..., tenant: _Optional[str] = ..., limit: _Optional[int] = ..., consistency: _Optional[_Union[ReadConsistency, str]] = ...) -> None: ...
 
 class FacetResponse(_message.Message):
     __slots__ = ("values",)
@@ -946,3 +988,103 @@ class FacetValue(_message.Message):
     value: FilterValue
     count: int
     def __init__(self, value: _Optional[_Union[FilterValue, _Mapping]] = ..., count: _Optional[int] = ...) -> None: ...
+
+class ListTenantsRequest(_message.Message):
+    __slots__ = ("collection", "limit", "after")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    limit: int
+    after: str
+    def __init__(self, collection: _Optional[str] = ..., limit: _Optional[int] = ..., after: _Optional[str] = ...) -> None: ...
+
+class ListTenantsResponse(_message.Message):
+    __slots__ = ("tenants",)
+    TENANTS_FIELD_NUMBER: _ClassVar[int]
+    tenants: _containers.RepeatedCompositeFieldContainer[TenantCount]
+    def __init__(self, tenants: _Optional[_Iterable[_Union[TenantCount, _Mapping]]] = ...) -> None: ...
+
+class TenantCount(_message.Message):
+    __slots__ = ("tenant", "points")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    points: int
+    def __init__(self, tenant: _Optional[str] = ..., points: _Optional[int] = ...) -> None: ...
+
+class Snapshot(_message.Message):
+    __slots__ = ("name", "collection", "created_at", "points", "bytes")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    collection: Collection
+    created_at: _timestamp_pb2.Timestamp
+    points: int
+    bytes: int
+    def __init__(self, name: _Optional[str] = ..., collection: _Optional[_Union[Collection, _Mapping]] = ..., created_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., points: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...
+
+class SnapshotProgress(_message.Message):
+    __slots__ = ("points", "total", "bytes")
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    points: int
+    total: int
+    bytes: int
+    def __init__(self, points: _Optional[int] = ..., total: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...
+
+class CreateSnapshotRequest(_message.Message):
+    __slots__ = ("collection", "name")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    name: str
+    def __init__(self, collection: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class CreateSnapshotResponse(_message.Message):
+    __slots__ = ("progress", "snapshot")
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    progress: SnapshotProgress
+    snapshot: Snapshot
+    def __init__(self, progress: _Optional[_Union[SnapshotProgress, _Mapping]] = ..., snapshot: _Optional[_Union[Snapshot, _Mapping]] = ...) -> None: ...
+
+class RestoreSnapshotRequest(_message.Message):
+    __slots__ = ("snapshot", "collection")
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    snapshot: str
+    collection: str
+    def __init__(self, snapshot: _Optional[str] = ..., collection: _Optional[str] = ...) -> None: ...
+
+class RestoreSnapshotResponse(_message.Message):
+    __slots__ = ("progress", "collection")
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    progress: SnapshotProgress
+    collection: Collection
+    def __init__(self, progress: _Optional[_Union[SnapshotProgress, _Mapping]] = ..., collection: _Optional[_Union[Collection, _Mapping]] = ...) -> None: ...
+
+class ListSnapshotsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListSnapshotsResponse(_message.Message):
+    __slots__ = ("snapshots",)
+    SNAPSHOTS_FIELD_NUMBER: _ClassVar[int]
+    snapshots: _containers.RepeatedCompositeFieldContainer[Snapshot]
+    def __init__(self, snapshots: _Optional[_Iterable[_Union[Snapshot, _Mapping]]] = ...) -> None: ...
+
+class DeleteSnapshotRequest(_message.Message):
+    __slots__ = ("snapshot",)
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    snapshot: str
+    def __init__(self, snapshot: _Optional[str] = ...) -> None: ...
+
+class DeleteSnapshotResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

@@ -109,6 +109,31 @@ class SearchServiceStub(object):
                 request_serializer=nearfield_dot_v1_dot_search__pb2.FacetRequest.SerializeToString,
                 response_deserializer=nearfield_dot_v1_dot_search__pb2.FacetResponse.FromString,
                 )
+        self.ListTenants = channel.unary_unary(
+                '/nearfield.v1.SearchService/ListTenants',
+                request_serializer=nearfield_dot_v1_dot_search__pb2.ListTenantsRequest.SerializeToString,
+                response_deserializer=nearfield_dot_v1_dot_search__pb2.ListTenantsResponse.FromString,
+                )
+        self.CreateSnapshot = channel.unary_stream(
+                '/nearfield.v1.SearchService/CreateSnapshot',
+                request_serializer=nearfield_dot_v1_dot_search__pb2.CreateSnapshotRequest.SerializeToString,
+                response_deserializer=nearfield_dot_v1_dot_search__pb2.CreateSnapshotResponse.FromString,
+                )
+        self.RestoreSnapshot = channel.unary_stream(
+                '/nearfield.v1.SearchService/RestoreSnapshot',
+                request_serializer=nearfield_dot_v1_dot_search__pb2.RestoreSnapshotRequest.SerializeToString,
+                response_deserializer=nearfield_dot_v1_dot_search__pb2.RestoreSnapshotResponse.FromString,
+                )
+        self.ListSnapshots = channel.unary_unary(
+                '/nearfield.v1.SearchService/ListSnapshots',
+                request_serializer=nearfield_dot_v1_dot_search__pb2.ListSnapshotsRequest.SerializeToString,
+                response_deserializer=nearfield_dot_v1_dot_search__pb2.ListSnapshotsResponse.FromString,
+                )
+        self.DeleteSnapshot = channel.unary_unary(
+                '/nearfield.v1.SearchService/DeleteSnapshot',
+                request_serializer=nearfield_dot_v1_dot_search__pb2.DeleteSnapshotRequest.SerializeToString,
+                response_deserializer=nearfield_dot_v1_dot_search__pb2.DeleteSnapshotResponse.FromString,
+                )
 
 
 class SearchServiceServicer(object):
@@ -247,6 +272,43 @@ class SearchServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListTenants(self, request, context):
+        """The tenants of a collection with the number of their points, by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateSnapshot(self, request, context):
+        """Writes all points of a collection, as of one moment where the engine can, to where the server keeps snapshots
+        (`search.snapshots`: a folder or an object store). Leaving the call ends it and removes what was written.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreSnapshot(self, request, context):
+        """Makes a new collection from a snapshot, in whichever engine the server has, once the checksums of all its files are
+        verified: DATA_LOSS names a file that is damaged. Leaving the call ends it and deletes the unfinished collection.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSnapshots(self, request, context):
+        """All snapshots, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteSnapshot(self, request, context):
+        """Deletes a snapshot.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SearchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -339,6 +401,31 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.Facet,
                     request_deserializer=nearfield_dot_v1_dot_search__pb2.FacetRequest.FromString,
                     response_serializer=nearfield_dot_v1_dot_search__pb2.FacetResponse.SerializeToString,
+            ),
+            'ListTenants': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTenants,
+                    request_deserializer=nearfield_dot_v1_dot_search__pb2.ListTenantsRequest.FromString,
+                    response_serializer=nearfield_dot_v1_dot_search__pb2.ListTenantsResponse.SerializeToString,
+            ),
+            'CreateSnapshot': grpc.unary_stream_rpc_method_handler(
+                    servicer.CreateSnapshot,
+                    request_deserializer=nearfield_dot_v1_dot_search__pb2.CreateSnapshotRequest.FromString,
+                    response_serializer=nearfield_dot_v1_dot_search__pb2.CreateSnapshotResponse.SerializeToString,
+            ),
+            'RestoreSnapshot': grpc.unary_stream_rpc_method_handler(
+                    servicer.RestoreSnapshot,
+                    request_deserializer=nearfield_dot_v1_dot_search__pb2.RestoreSnapshotRequest.FromString,
+                    response_serializer=nearfield_dot_v1_dot_search__pb2.RestoreSnapshotResponse.SerializeToString,
+            ),
+            'ListSnapshots': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSnapshots,
+                    request_deserializer=nearfield_dot_v1_dot_search__pb2.ListSnapshotsRequest.FromString,
+                    response_serializer=nearfield_dot_v1_dot_search__pb2.ListSnapshotsResponse.SerializeToString,
+            ),
+            'DeleteSnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSnapshot,
+                    request_deserializer=nearfield_dot_v1_dot_search__pb2.DeleteSnapshotRequest.FromString,
+                    response_serializer=nearfield_dot_v1_dot_search__pb2.DeleteSnapshotResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -658,5 +745,90 @@ class SearchService(object):
         return grpc.experimental.unary_unary(request, target, '/nearfield.v1.SearchService/Facet',
             nearfield_dot_v1_dot_search__pb2.FacetRequest.SerializeToString,
             nearfield_dot_v1_dot_search__pb2.FacetResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListTenants(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/nearfield.v1.SearchService/ListTenants',
+            nearfield_dot_v1_dot_search__pb2.ListTenantsRequest.SerializeToString,
+            nearfield_dot_v1_dot_search__pb2.ListTenantsResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def CreateSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(request, target, '/nearfield.v1.SearchService/CreateSnapshot',
+            nearfield_dot_v1_dot_search__pb2.CreateSnapshotRequest.SerializeToString,
+            nearfield_dot_v1_dot_search__pb2.CreateSnapshotResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def RestoreSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(request, target, '/nearfield.v1.SearchService/RestoreSnapshot',
+            nearfield_dot_v1_dot_search__pb2.RestoreSnapshotRequest.SerializeToString,
+            nearfield_dot_v1_dot_search__pb2.RestoreSnapshotResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListSnapshots(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/nearfield.v1.SearchService/ListSnapshots',
+            nearfield_dot_v1_dot_search__pb2.ListSnapshotsRequest.SerializeToString,
+            nearfield_dot_v1_dot_search__pb2.ListSnapshotsResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def DeleteSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/nearfield.v1.SearchService/DeleteSnapshot',
+            nearfield_dot_v1_dot_search__pb2.DeleteSnapshotRequest.SerializeToString,
+            nearfield_dot_v1_dot_search__pb2.DeleteSnapshotResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
