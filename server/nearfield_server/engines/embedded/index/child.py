@@ -8,12 +8,14 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from typing import TypeVar
 
 from nearfield_server.engines.embedded.index.frames import Frame, Header, read_frame, to_bytes
 
 __all__ = ["Child"]
 
 _MODULE = "nearfield_server.engines.embedded.index.worker"
+_T = TypeVar("_T")
 _SINGLE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # numpy only converts there
 
 
@@ -30,7 +32,19 @@ class Child:
 
     @classmethod
     async def start(cls, header: Header) -> Child:
-        """Start a worker and tell it what to do."""
+        """Start a worker and tell it what to do. A caller that is cancelled meanwhile leaves no process behind."""
+        starting = asyncio.ensure_future(cls._start())
+        try:
+            child = await _to_the_end(starting)
+        except asyncio.CancelledError:
+            if starting.exception() is None:
+                await _to_the_end(asyncio.ensure_future(starting.result().close()))
+            raise
+        child.send(header)
+        return child
+
+    @classmethod
+    async def _start(cls) -> Child:
         ours, theirs = socket.socketpair()
         try:
             process = await asyncio.create_subprocess_exec(
@@ -50,10 +64,12 @@ class Child:
             raise
         finally:
             theirs.close()
-        reader, writer = await asyncio.open_unix_connection(sock=ours)
-        child = cls(process, reader, writer)
-        child.send(header)
-        return child
+        try:
+            return cls(process, *await asyncio.open_unix_connection(sock=ours))
+        except BaseException:
+            ours.close()  # the worker ends with its socket
+            await process.wait()
+            raise
 
     @property
     def pid(self) -> int:
@@ -76,9 +92,23 @@ class Child:
                 os.kill(self._process.pid, signal.SIGKILL)  # Process.kill may take the exit status from the loop
 
     async def close(self) -> None:
-        """End it, and wait until it is gone."""
+        """End it, and wait until it is gone, even where the caller is cancelled meanwhile."""
         self.kill()
         self._writer.close()
+        await _to_the_end(asyncio.ensure_future(self._gone()))
+
+    async def _gone(self) -> None:
         await self._process.wait()
         with suppress(OSError):
             await self._writer.wait_closed()
+
+
+async def _to_the_end(work: asyncio.Future[_T]) -> _T:
+    """Wait for `work`, and where the caller is cancelled, for its end nevertheless before that goes on."""
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        while not work.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([work])
+        raise

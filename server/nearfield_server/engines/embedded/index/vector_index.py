@@ -141,9 +141,10 @@ class VectorIndex:
         """End the workers. The generation stays."""
         if self._task is not None:
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await asyncio.wait([self._task])  # not `gather`: that hands a second cancellation on
             self._task = None
-        await asyncio.gather(*self._ending)
+        if self._ending:
+            await asyncio.wait(self._ending)
         self._message = "the index is closed"
         self._on_progress()
 
@@ -239,7 +240,7 @@ class VectorIndex:
             task.result()
         finally:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await asyncio.wait([task])
 
     async def _build(self) -> None:
         """Have a generation built. Raises `WorkerLost`."""
