@@ -7,6 +7,7 @@ That version may be served beside a newer one, and is then found by what its fil
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Protocol
@@ -111,15 +112,17 @@ class CollectionVectors:
                 raise InvalidInput(field(index), text, dimensions=spec.dimensions)
         if not vectors:
             return np.empty((0, spec.dimensions), np.float32)
-        wide = np.stack(vectors).astype(np.float64)
-        norms = np.sqrt(np.einsum("ij,ij->i", wide, wide))
-        _blame(~np.isfinite(norms), field, "has NaN or infinite components")
+        wide = np.array(vectors, np.float64)
+        norms = [math.sqrt(one.dot(one)) for one in wide]  # most calls have one vector: few steps count, not fast ones
+        if not math.isfinite(sum(norms)):
+            _blame([not math.isfinite(one) for one in norms], field, "has NaN or infinite components")
         if spec.metric is not SimilarityMetric.COSINE:
-            _blame(norms > _MAX_NORM, field, f"is longer than {_MAX_NORM:g}: scores would overflow; scale it down")
+            too_long = f"is longer than {_MAX_NORM:g}: scores would overflow; scale it down"
+            _blame([one > _MAX_NORM for one in norms], field, too_long)
             return wide.astype(np.float32)
-        _blame(norms == 0, field, "is all zero, which has no cosine with anything")
-        unit: FloatRows = (wide / norms[:, None]).astype(np.float32)
-        return unit
+        _blame([one == 0 for one in norms], field, "is all zero, which has no cosine with anything")
+        wide /= np.array(norms)[:, None]
+        return wide.astype(np.float32)
 
     async def document_words(self, spec: CollectionSpec, texts: Sequence[str]) -> list[SparseRow] | None:
         """Give the weights of the words of each text, without IDF; `None` where the collection keeps no words."""
@@ -159,6 +162,6 @@ def _other_version(spec: CollectionSpec, served: str) -> FailedPrecondition:
     )
 
 
-def _blame(wrong: np.ndarray[tuple[int], np.dtype[np.bool_]], field: Callable[[int], str], text: str) -> None:
-    if wrong.any():
-        raise InvalidInput(field(int(wrong.argmax())), text)
+def _blame(wrong: Sequence[bool], field: Callable[[int], str], text: str) -> None:
+    if True in wrong:
+        raise InvalidInput(field(wrong.index(True)), text)

@@ -47,8 +47,10 @@ class QueryVectors:
             NearfieldError: as `CollectionVectors`; `field` says how the request names the n-th query.
         """
         spec = store.spec
-        rows = np.empty((len(queries), spec.dimensions), np.float32)
         given = [index for index, one in enumerate(queries) if isinstance(one, np.ndarray)]
+        if len(given) == len(queries):
+            return self._vectors.checked(spec, [_vector(one) for one in queries], field), ()
+        rows = np.empty((len(queries), spec.dimensions), np.float32)
         if given:
             rows[given] = self._vectors.checked(
                 spec, [_vector(queries[one]) for one in given], lambda at: field(given[at])

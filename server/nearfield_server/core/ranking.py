@@ -21,7 +21,7 @@ def listed(hits: Sequence[EngineHit], *, keyword: bool) -> list[Found]:
     """Give the hits of one list with their scores and ranks kept."""
     found = []
     for rank, hit in enumerate(hits, 1):
-        one = Found(hit.id, hit.score, hit.order)
+        one = Found(hit.id, hit.score, hit.order, version=hit.version)
         if keyword:
             one.scores.keyword, one.scores.keyword_rank = hit.score, rank
         else:

@@ -212,13 +212,17 @@ class HitScores:
 
 @dataclass(slots=True)
 class Found:
-    """A point on its way through the stages: `score` is that of the last one, `order` breaks ties."""
+    """A point on its way through the stages: `score` is that of the last one, `order` breaks ties.
+
+    Where nothing but id and version is wanted, it may end without a `record`.
+    """
 
     id: PointId
     score: float
     order: int
     scores: HitScores = field(default_factory=HitScores)
     record: Record | None = None
+    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from nearfield_server.core.search_calls import (
 from nearfield_server.engines.base import Store
 from nearfield_server.errors import InvalidInput
 from nearfield_server.telemetry.search_metrics import SearchMetrics
-from nearfield_server.types import EngineQuery, PointId, Record, Selection, SimilarityMetric, Truncate
+from nearfield_server.types import EngineQuery, PointId, Selection, SimilarityMetric, Truncate
 from nearfield_server.vectors.diversity import mmr
 
 __all__ = ["MAX_DEPTH", "Searcher"]
@@ -82,9 +82,9 @@ class Searcher:
         else:
             groups = await self._groups(stages)
             page = list({hit.id: hit for group in groups for hit in group.hits}.values())
-        there = await self._fetch(stages, page)
-        hits = [hit for hit in page if hit.id in there]
+        hits = await self._fetch(stages, page)
         if call.grouping is not None:
+            there = {hit.id for hit in hits}
             kept = [HitGroup(one.value, [hit for hit in one.hits if hit.id in there]) for one in groups]
             groups, hits = [one for one in kept if one.hits], []
         timings.total = time.monotonic() - started
@@ -207,17 +207,17 @@ class Searcher:
                 return groups[call.offset : wanted]
             depth = min(4 * depth, MAX_DEPTH)
 
-    async def _fetch(self, stages: _Stages, hits: list[Found]) -> dict[PointId, Record]:
-        """Read what the hits carry; one that was deleted meanwhile isn't there."""
-        if not hits:
-            return {}
+    async def _fetch(self, stages: _Stages, hits: list[Found]) -> list[Found]:
+        """Read what the hits carry, unless it is known already; leave out those that were deleted meanwhile."""
+        if not hits or (stages.call.select.nothing and all(hit.version is not None for hit in hits)):
+            return hits
         started = time.monotonic()
         records = await stages.store.get(stages.call.tenant, [one.id for one in hits], stages.call.select)
         there = {one.id: one for one in records}
         for hit in hits:
             hit.record = there.get(hit.id)
         stages.timings.fetch += time.monotonic() - started
-        return there
+        return [hit for hit in hits if hit.record is not None]
 
 
 def _query_field(_: int) -> str:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import os
 import re
 import time
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -31,6 +31,7 @@ logger = logging.getLogger("nearfield.rpc")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _RETRY_SECONDS = 0.25
+_ID_BYTES = 16
 
 
 class _Undecodable:
@@ -121,7 +122,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         def record(code: grpc.StatusCode) -> None:
             seconds = time.monotonic() - started
             self._metrics.request_done(rpc, code.name, seconds)
-            logger.debug("call", extra={"rpc": rpc, "status": code.name, "seconds": round(seconds, 6)})
+            if logger.isEnabledFor(logging.DEBUG):
+                logger.debug("call", extra={"rpc": rpc, "status": code.name, "seconds": round(seconds, 6)})
 
         outcome = _Outcome(context, record)
         self._metrics.request_started(rpc)
@@ -154,9 +156,7 @@ class _Outcome:
     def __init__(self, context: grpc.aio.ServicerContext[Any, Any], record: Callable[[grpc.StatusCode], None]) -> None:
         self._context = context
         self._record: Callable[[grpc.StatusCode], None] | None = record
-        given = next((value for key, value in context.invocation_metadata() or () if key == "x-request-id"), "")
-        valid = isinstance(given, str) and _REQUEST_ID.fullmatch(given)
-        self.request_id = str(given) if valid else uuid.uuid4().hex
+        self.request_id = _given_id(context.invocation_metadata() or ()) or os.urandom(_ID_BYTES).hex()
 
     def ended(self, code: grpc.StatusCode) -> None:
         if self._record is not None:
@@ -185,6 +185,14 @@ class _Outcome:
         expired = left is not None and left <= 0
         self.ended(grpc.StatusCode.DEADLINE_EXCEEDED if expired else grpc.StatusCode.CANCELLED)
         raise error
+
+
+def _given_id(metadata: Iterable[tuple[str, str | bytes]]) -> str:
+    """Give the caller's name for the call; "" without one that is well-formed."""
+    for key, value in metadata:
+        if key == "x-request-id":
+            return value if isinstance(value, str) and _REQUEST_ID.fullmatch(value) else ""
+    return ""
 
 
 def _guarded(decode: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-from google.protobuf.duration_pb2 import Duration
 
 from nearfield.v1 import search_pb2
 from nearfield_server.core.search_calls import (
@@ -56,6 +54,7 @@ __all__ = [
 
 _MAX_TOP_K, _TOP_K = 10_000, 10
 _MAX_EF = 10_000
+_FUSION = FusionOptions()
 _MAX_RRF_K, _MAX_WEIGHT = 10_000.0, 1000.0
 _MAX_LISTED, _MAX_SECOND = 10_000, 1000
 _MAX_GROUP_SIZE = 100
@@ -73,7 +72,7 @@ def search_call(request: search_pb2.SearchRequest, limits: Limits, deadline: flo
         offset=_within("offset", request.offset, _MAX_TOP_K, 0),
         filter=filter_in(request),
         mode=convert.enum_value("mode", request.mode, SEARCH_MODES, SearchMode.DENSE),
-        fusion=_fusion(request.fusion),
+        fusion=_fusion(request.fusion) if request.HasField("fusion") else _FUSION,
         reranking=_reranking(request.rerank) if request.HasField("rerank") else None,
         diversity=_diversity(request.diversity) if request.HasField("diversity") else None,
         grouping=_grouping(request.group_by) if request.HasField("group_by") else None,
@@ -131,21 +130,25 @@ def duplicates_call(request: search_pb2.FindDuplicatesRequest) -> DuplicatesCall
 
 def search_response(result: SearchResult, select: Selection, *, explain: bool) -> search_pb2.SearchResponse:
     """Give the reply to a search."""
-    reply = search_pb2.SearchResponse(
-        hits=[_hit(one, select, explain=explain) for one in result.hits],
-        exact=result.exact,
-        timings=_timings(result.timings),
-    )
+    reply = search_pb2.SearchResponse(exact=result.exact)
+    _put_timings(reply.timings, result.timings)
+    for one in result.hits:
+        _put_hit(reply.hits.add(), one, select, explain=explain)
     for group in result.groups:
-        message = reply.groups.add(hits=[_hit(one, select, explain=explain) for one in group.hits])
+        message = reply.groups.add()
+        for one in group.hits:
+            _put_hit(message.hits.add(), one, select, explain=explain)
         payload.put_value(message.value, group.value)
     return reply
 
 
 def recommend_response(result: SearchResult, select: Selection) -> search_pb2.RecommendResponse:
     """Give the reply to a recommendation."""
-    hits = [_hit(one, select, explain=False) for one in result.hits]
-    return search_pb2.RecommendResponse(hits=hits, timings=_timings(result.timings))
+    reply = search_pb2.RecommendResponse()
+    _put_timings(reply.timings, result.timings)
+    for one in result.hits:
+        _put_hit(reply.hits.add(), one, select, explain=False)
+    return reply
 
 
 def duplicates_response(group: DuplicateGroup) -> search_pb2.FindDuplicatesResponse:
@@ -248,10 +251,17 @@ def _caller(request: Any, deadline: float | None, identity: str) -> Caller:
     return Caller(deadline=deadline, identity=identity, priority=priority)
 
 
-def _hit(found: Found, select: Selection, *, explain: bool) -> search_pb2.Hit:
-    message = search_pb2.Hit(id=payload.point_id_message(found.id), score=found.score)
+def _put_hit(message: search_pb2.Hit, found: Found, select: Selection, *, explain: bool) -> None:
+    """Fill a message in its place: copying it there costs as much as making it."""
+    if isinstance(found.id, str):
+        message.id.text = found.id
+    else:
+        message.id.number = found.id
+    message.score = found.score
     record = found.record
-    if record is not None:
+    if record is None:
+        message.version = found.version or 0
+    else:
         message.version = record.version
         message.text = record.text
         if select.payload and record.payload:
@@ -271,16 +281,10 @@ def _hit(found: Found, select: Selection, *, explain: bool) -> search_pb2.Hit:
                 diversity=scores.diversity,
             )
         )
-    return message
 
 
-def _timings(times: SearchTimings) -> search_pb2.SearchTimings:
-    def duration(seconds: float) -> Duration:
-        whole, nanos = divmod(int(seconds * 1e9), 1_000_000_000)
-        return Duration(seconds=whole, nanos=nanos)
-
-    spent: Mapping[str, float] = {
-        "embed": times.embed, "engine": times.engine, "rank": times.rank, "rerank": times.rerank,
-        "fetch": times.fetch, "total": times.total,
-    }  # fmt: skip
-    return search_pb2.SearchTimings(**{name: duration(seconds) for name, seconds in spent.items() if seconds})
+def _put_timings(message: search_pb2.SearchTimings, times: SearchTimings) -> None:
+    for name in ("embed", "engine", "rank", "rerank", "fetch", "total"):
+        if nanos := int(getattr(times, name) * 1e9):
+            duration = getattr(message, name)
+            duration.seconds, duration.nanos = divmod(nanos, 1_000_000_000)

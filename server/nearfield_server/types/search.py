@@ -202,6 +202,11 @@ class Selection:
     text: bool = True
     vector: bool = False
 
+    @property
+    def nothing(self) -> bool:
+        """Whether nothing but id and version is wanted."""
+        return not (self.payload or self.text or self.vector)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineQuery:
@@ -222,11 +227,15 @@ class EngineQuery:
 
 @dataclass(frozen=True, slots=True)
 class EngineHit:
-    """A point found: greater scores are nearer. `order` grows with the time of first storing; it breaks ties."""
+    """A point found: greater scores are nearer. `order` grows with the time of first storing; it breaks ties.
+
+    `version`: that of its record, where the engine has it at hand.
+    """
 
     id: PointId
     score: float
     order: int
+    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from nearfield_server.types import (
     IndexState,
     Not,
     Record,
+    Selection,
     SimilarityMetric,
     UpsertMode,
 )
@@ -302,7 +303,24 @@ async def test_what_was_learnt_of_rows_is_never_older_than_the_truth(indexed, ki
     assert ranked.hits == []
 
 
+async def test_a_hit_of_the_index_brings_the_version_of_its_record(indexed, kit):
+    store, index = indexed
+    index.rows = [1, 2, 3]
+
+    async def versions():
+        (ranked,) = await store.search([query(kit.vector(0), 3)])
+        kept = await store.get("", [hit.id for hit in ranked.hits], Selection(payload=False, text=False))
+        assert [hit.version for hit in ranked.hits] == [one.version for one in kept]
+        return [hit.version for hit in ranked.hits]
+
+    before = await versions()
+    await kit.put(store, Record(id=3, payload={"a": 1}), mode=UpsertMode.PAYLOAD)
+    after = await versions()
+    assert after[:2] == before[:2]
+    assert after[2] > before[2]
+
+
 def test_only_so_many_rows_are_known():
     known = KnownRows(2)
-    known.learn(0, {row: ("", row, None) for row in range(5)})
+    known.learn(0, {row: ("", row, None, 1) for row in range(5)})
     assert [row for row in range(5) if known.find([row])] == [3, 4]

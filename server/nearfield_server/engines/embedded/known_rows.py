@@ -14,8 +14,8 @@ from nearfield_server.types import PointId
 
 __all__ = ["KnownRows", "Seen", "living"]
 
-Seen = tuple[str, PointId, float | None]
-"""Tenant, id and end of a row that is there."""
+Seen = tuple[str, PointId, float | None, int]
+"""Tenant, id, end and version of a row that is there."""
 
 
 class KnownRows:
@@ -62,10 +62,10 @@ class KnownRows:
                 self._rows.pop(one.row, None)
 
 
-def living(rows: Mapping[int, Seen], tenant: str, now: float) -> dict[int, PointId]:
-    """Give the ids of those that are the tenant's and not past their time."""
+def living(rows: Mapping[int, Seen], tenant: str, now: float) -> dict[int, tuple[PointId, int | None]]:
+    """Give the ids and versions of those that are the tenant's and not past their time."""
     return {
-        row: id_
-        for row, (owner, id_, expires_at) in rows.items()
+        row: (id_, version)
+        for row, (owner, id_, expires_at, version) in rows.items()
         if owner == tenant and (expires_at is None or expires_at > now)
     }

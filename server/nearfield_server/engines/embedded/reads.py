@@ -75,11 +75,11 @@ def alive_rows(
 
 
 def seen_rows(connection: sqlite3.Connection, rows: Sequence[int]) -> dict[int, Seen]:
-    """Give tenant, id and end of those of `rows` that are there."""
+    """Give tenant, id, end and version of those of `rows` that are there."""
     found: dict[int, Seen] = {}
     for part, marks in _parts(rows):
-        statement = f"SELECT p.row, p.tenant, p.id, p.expires_at FROM points p WHERE p.row IN ({marks})"  # noqa: S608
-        found.update((row, (tenant, id_, end)) for row, tenant, id_, end in connection.execute(statement, part))
+        statement = f"SELECT p.row, p.tenant, p.id, p.expires_at, p.sequence FROM points p WHERE p.row IN ({marks})"  # noqa: S608
+        found.update((row, (tenant, id_, *rest)) for row, tenant, id_, *rest in connection.execute(statement, part))
     return found
 
 

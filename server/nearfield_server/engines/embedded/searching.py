@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -141,8 +141,9 @@ class Searching:
             open_ = again
             if not open_:
                 break
-        for at, exact in zip(open_, await self._exactly([queries[at] for at in open_]), strict=True):
-            ranked[at] = exact
+        if open_:
+            for at, exact in zip(open_, await self._exactly([queries[at] for at in open_]), strict=True):
+                ranked[at] = exact
         return [one for one in ranked if one is not None]
 
     async def _prepared(self, query: EngineQuery) -> IndexQuery:
@@ -169,8 +170,10 @@ class Searching:
         if not found:
             return []
         rows = [row for row, _ in found]
+        there: Mapping[int, tuple[PointId, int | None]]
         if late and query.filter is not None:
             ids = await self._truth.short(lambda connection: self._met(connection, query, rows))
+            there = {row: (id_, None) for row, id_ in ids.items()}
         else:
             known, now = self._truth.known, self._clock()
             seen = known.find(rows)
@@ -178,8 +181,8 @@ class Searching:
                 sequence = known.sequence
                 seen = await self._truth.short(lambda connection: seen_rows(connection, rows))
                 known.learn(sequence, seen)
-            ids = living(seen, query.tenant, now)
-        hits = [EngineHit(ids[row], score, row) for row, score in found if row in ids]
+            there = living(seen, query.tenant, now)
+        hits = [EngineHit(there[row][0], score, row, there[row][1]) for row, score in found if row in there]
         hits.sort(key=lambda hit: (-hit.score, hit.order))
         return hits
 

@@ -104,6 +104,8 @@ class Searcher:
         if not self._flushing:
             self._flushing = True
             loop.call_soon(self._flush)
+        if len(asked) == 1:
+            return [await asked[0].answer]
         answers = await asyncio.gather(*(one.answer for one in asked), return_exceptions=True)
         failed = next((one for one in answers if isinstance(one, BaseException)), None)
         if failed is not None:
