@@ -65,8 +65,8 @@ class Owned:
 class Changes:
     """Points as they are now whose last write came after some number, and ids that were deleted after it.
 
-    `last` is the number to go on from; nothing stored and nothing removed: there is no more for now. `removed` None:
-    the engine can't tell what was deleted; compare ids.
+    `last` is the number to go on from; the same as before: there is no more for now. What was `removed` may be there
+    again in `stored` or in a later part: take it away first. `removed` None: the engine can't tell; compare ids.
     """
 
     stored: list[Owned]
@@ -129,7 +129,7 @@ class Store(Protocol):
         ...
 
     async def tenants(self, after: str | None, limit: int) -> list[tuple[str, int]]:
-        """Give up to `limit` tenants whose names come after `after` (by UTF-8 bytes; None: all) and their points."""
+        """Give up to `limit` tenants whose names after `after` (None: all) by their UTF-8 bytes, and their points."""
         ...
 
     def export(self, *, size: int) -> AsyncIterator[list[Owned]]:

@@ -10,18 +10,20 @@ import math
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 import numpy as np
 
-from nearfield_server.engines.base import Page, Ranked, Store, StreamPosition
+from nearfield_server.engines.base import Changes, Owned, Page, Ranked, Store, StreamPosition
 from nearfield_server.engines.embedded.cursors import make_cursor, read_cursor
 from nearfield_server.errors import AlreadyExists, CollectionNotFound, FailedPrecondition
 from nearfield_server.filters import matcher, select_payload, values_at
 from nearfield_server.types import (
     CollectionSpec,
     CollectionStats,
+    Consistency,
     EngineHit,
     EngineQuery,
     FacetCount,
@@ -78,6 +80,8 @@ class ExactStore:
         self._spec = spec
         self._clock = clock
         self._points: dict[tuple[str, PointId], _Point] = {}
+        self._removed: dict[tuple[str, PointId], int] = {}
+        """The number of the write that deleted each."""
         self._streams: dict[tuple[str, str], tuple[int, int, float]] = {}
         self._sequence = 0
         self._last_order = 0
@@ -123,6 +127,7 @@ class ExactStore:
             order = there.order
             if mode is UpsertMode.PAYLOAD:
                 record = _merged(there.record, record)
+        self._removed.pop((tenant, record.id), None)
         self._points[tenant, record.id] = _Point(order, replace(record, version=self._sequence))
         return True
 
@@ -138,6 +143,7 @@ class ExactStore:
             doomed = list(chosen)
         there = [one for id_ in doomed if (one := self._points.pop((tenant, id_), None)) is not None]
         self._sequence += bool(there)
+        self._removed |= {(tenant, one.record.id): self._sequence for one in there}
         return len(there)
 
     async def get(self, tenant: str, ids: Sequence[PointId], select: Selection) -> list[Record]:
@@ -182,6 +188,40 @@ class ExactStore:
     async def facet(self, tenant: str, path: str, condition: Filter | None, *, limit: int) -> list[FacetCount]:
         """Give the most frequent strings, integers and truth values of a field, then by value."""
         return (await asyncio.to_thread(_counted, self._moment(), tenant, path, condition))[:limit]
+
+    async def tenants(self, after: str | None, limit: int) -> list[tuple[str, int]]:
+        """Give up to `limit` tenants that come after `after`, by name, with their points."""
+        now = self._clock()
+        counts = Counter(tenant for (tenant, _), one in self._points.items() if not _expired(one.record, now))
+        found = [one for one in counts.items() if after is None or one[0].encode() > after.encode()]
+        return sorted(found, key=lambda one: one[0].encode())[:limit]
+
+    async def export(self, *, size: int) -> AsyncIterator[list[Owned]]:
+        """Give all points of all tenants as they are now, in the order of first storing, `size` at a time."""
+        moment = self._moment()
+        live = [
+            (one.order, owner, one.record) for (owner, _), one in moment.points if not _expired(one.record, moment.now)
+        ]
+        found = [Owned(owner, replace(record, sparse=None)) for _, owner, record in sorted(live, key=itemgetter(0))]
+        for start in range(0, len(found), size):
+            yield found[start : start + size]
+
+    async def changes(self, after: int, limit: int) -> Changes:
+        """Give the points whose last write came after number `after`, and what was deleted after it; all at once."""
+        del limit
+        now = self._clock()
+        live = [(tenant, one) for (tenant, _), one in self._points.items() if not _expired(one.record, now)]
+        stored = [
+            Owned(tenant, replace(one.record, sparse=None))
+            for tenant, one in sorted(live, key=lambda pair: (pair[1].record.version, pair[1].order))
+            if one.record.version > after
+        ]
+        removed = [key for key, sequence in self._removed.items() if sequence > after]
+        return Changes(stored, removed, max(after, self._sequence))
+
+    def at(self, consistency: Consistency) -> Store:  # noqa: ARG002 - there is one copy
+        """Give itself."""
+        return self
 
     async def stats(self) -> CollectionStats:
         """Give the figures. There is nothing on disk."""

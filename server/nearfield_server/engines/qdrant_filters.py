@@ -29,7 +29,7 @@ from nearfield_server.types import (
     Words,
 )
 
-__all__ = ["expired_by", "live_points"]
+__all__ = ["expired_by", "live_points", "live_points_of_all"]
 
 _RADIUS = 6_371_008.8 / 6_371_000.0  # Qdrant's mean radius of the Earth over ours
 
@@ -50,6 +50,12 @@ def live_points(
     if excluded:
         must_not.append(_has_id(tenant, excluded))
     return models.Filter(must=must, must_not=must_not)
+
+
+def live_points_of_all(now: float, **ranges: models.Range) -> models.Filter:
+    """Give the filter for points of all tenants that aren't past their time; `ranges`: of numbers of ours."""
+    must: list[Any] = [models.FieldCondition(key=key, range=one) for key, one in ranges.items()]
+    return models.Filter(must=must, must_not=[_expired(now)])
 
 
 def expired_by(now: float) -> models.Filter:

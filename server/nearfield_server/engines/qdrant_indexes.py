@@ -25,6 +25,7 @@ _KINDS: dict[FieldType, dict[str, models.PayloadSchemaType]] = {
 _OWN: dict[str, Any] = {
     "tenant": models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True),
     "order": models.PayloadSchemaType.INTEGER,
+    "version": models.PayloadSchemaType.INTEGER,
     "expires_at": models.PayloadSchemaType.FLOAT,
     "present": _KEYWORD,
 }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,16 +13,18 @@ import numpy as np
 from qdrant_client import models
 from qdrant_client.conversions.conversion import RestToGrpc
 
-from nearfield_server.engines.base import Page, Ranked, StreamPosition
+from nearfield_server.engines.base import Changes, Owned, Page, Ranked, Store, StreamPosition
 from nearfield_server.engines.embedded.cursors import make_cursor, read_cursor
 from nearfield_server.engines.qdrant_filters import expired_by, live_points
 from nearfield_server.engines.qdrant_indexes import drop_index, facet_keys, make_index
 from nearfield_server.engines.qdrant_points import BARE, decoded_scalar, payload_of, point_uuid, record_of
+from nearfield_server.engines.qdrant_portable import read_all, read_since, read_tenants
 from nearfield_server.engines.qdrant_session import Session
 from nearfield_server.errors import FailedPrecondition
 from nearfield_server.types import (
     CollectionSpec,
     CollectionStats,
+    Consistency,
     EngineHit,
     EngineQuery,
     FacetCount,
@@ -29,6 +32,7 @@ from nearfield_server.types import (
     Filter,
     IndexState,
     PointId,
+    ReadConsistency,
     Record,
     Selection,
     SimilarityMetric,
@@ -42,6 +46,12 @@ __all__ = ["DENSE", "KEYWORD", "QdrantStore"]
 DENSE, KEYWORD = "dense", "keyword"
 _EVERYWHERE = 2**32 - 1  # a word of every point, so that IDF counts points without words too
 _WHOLE = Selection(vector=False)
+_CONSISTENCY: dict[ReadConsistency, Any] = {
+    ReadConsistency.ONE: 1,
+    ReadConsistency.MAJORITY: models.ReadConsistencyType.MAJORITY,
+    ReadConsistency.QUORUM: models.ReadConsistencyType.QUORUM,
+    ReadConsistency.ALL: models.ReadConsistencyType.ALL,
+}
 
 
 class QdrantStore:
@@ -55,6 +65,7 @@ class QdrantStore:
         self._writing = asyncio.Lock()  # what is there is read before it is written
         self._faceted: set[str] = set()
         self._dropped = False
+        self._consistency = Consistency()
         self._cursor_key = hashlib.blake2b(f"{name} {spec.created_at.isoformat()}".encode(), digest_size=16).digest()
 
     def __repr__(self) -> str:
@@ -229,6 +240,29 @@ class QdrantStore:
                 found.append(FacetCount(value if key == strings else decoded_scalar(value), one.count))
         return sorted(found, key=lambda one: (-one.count, str(one.value)))[:limit]
 
+    async def tenants(self, after: str | None, limit: int) -> list[tuple[str, int]]:
+        """Give up to `limit` tenants that come after `after`, by name, with their points."""
+        return await read_tenants(self._read, self._session.now(), after, limit)
+
+    def export(self, *, size: int) -> AsyncIterator[list[Owned]]:
+        """Give all points of all tenants in the order of first storing; each as it is when its part is read."""
+        return read_all(self._read, self._session.now(), DENSE, size)
+
+    async def changes(self, after: int, limit: int) -> Changes:
+        """Give about `limit` points of all tenants whose last write came after number `after`; see `Store`.
+
+        Numbers go by the clocks of the servers: what another one wrote in the same moment may come with a lower one.
+        """
+        return await read_since(self._read, self._session.now(), DENSE, after, limit)
+
+    def at(self, consistency: Consistency) -> Store:
+        """Give this store for calls with another consistency."""
+        if consistency == Consistency():
+            return self
+        other = copy.copy(self)
+        other._consistency = consistency  # noqa: SLF001 - its own class
+        return other
+
     async def stats(self) -> CollectionStats:
         """Give the figures. Qdrant doesn't tell bytes on disk."""
         info = await self._session.calls("get_collection", collection_name=self._name)
@@ -271,13 +305,15 @@ class QdrantStore:
             raise FailedPrecondition(f"collections/{self._spec.name}", "the collection was dropped meanwhile")
 
     async def _read(self, method: str, **arguments: Any) -> Any:
-        consistency = self._session.settings.read_consistency
+        asked = self._consistency.read
+        consistency = self._session.settings.read_consistency if asked is None else _CONSISTENCY[asked]
         if consistency is not None:
             arguments["consistency"] = consistency
         return await self._session.calls(method, collection_name=self._name, **arguments)
 
     async def _write(self, method: str, **arguments: Any) -> None:
-        ordering = models.WriteOrdering(self._session.settings.write_ordering)
+        asked = self._consistency.write
+        ordering = models.WriteOrdering(self._session.settings.write_ordering if asked is None else asked.value)
         await self._session.calls(method, collection_name=self._name, wait=True, ordering=ordering, **arguments)
 
 

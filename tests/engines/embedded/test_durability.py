@@ -186,6 +186,24 @@ async def test_a_newer_format_is_refused(running, kit, tmp_path):
         assert "newer server" in (await engine.stores()["docs"].stats()).index_message
 
 
+async def test_files_of_the_first_format_are_brought_up_to_date(running, kit, tmp_path):
+    async with running() as engine:
+        store = await engine.create(kit.spec())
+        await kit.put(store, kit.record(1), kit.record(2), kit.record(3))
+        await store.delete("", [1], wait=True)
+    connection = sqlite3.connect(tmp_path / "collections" / "docs" / "points.sqlite3")
+    connection.executescript("ALTER TABLE deleted DROP COLUMN tenant; ALTER TABLE deleted DROP COLUMN id;")
+    schema.write_meta(connection, "format", 1)
+    connection.commit()
+    connection.close()
+    for _ in range(2):
+        async with running() as engine:
+            store = engine.stores()["docs"]
+            await store.delete("", [2], wait=True)
+            changes = await store.changes(0, 100)
+            assert ([one.record.id for one in changes.stored], changes.removed) == ([3], [("", 2)])
+
+
 async def test_a_second_server_is_kept_out(running, tmp_path):
     async with running():
         other = EmbeddedEngine(tmp_path / "collections", EmbeddedSettings())

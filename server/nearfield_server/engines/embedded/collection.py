@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from nearfield_server.engines.base import Page, Ranked, StreamPosition
+from nearfield_server.engines.base import Changes, Owned, Page, Ranked, Store, StreamPosition
 from nearfield_server.engines.embedded.codec import pack_spec
 from nearfield_server.engines.embedded.cursors import make_cursor, read_cursor
 from nearfield_server.engines.embedded.index import VectorIndex
 from nearfield_server.engines.embedded.payload_index import change_fields, fill_slice
+from nearfield_server.engines.embedded.portable import read_all, read_since, read_tenants
 from nearfield_server.engines.embedded.reads import (
     alive_rows,
     count_points,
@@ -39,6 +41,7 @@ from nearfield_server.errors import FailedPrecondition, NearfieldError
 from nearfield_server.types import (
     CollectionSpec,
     CollectionStats,
+    Consistency,
     EngineQuery,
     FacetCount,
     Filter,
@@ -191,6 +194,31 @@ class EmbeddedStore:
                 return facet(connection, tenant, path, where, (limit, now))
 
         return await self._truth.long(read)
+
+    async def tenants(self, after: str | None, limit: int) -> list[tuple[str, int]]:
+        """Give up to `limit` tenants that come after `after`, by name, with their points."""
+        now = self._clock()
+        return await self._truth.long(lambda connection: read_tenants(connection, after, limit, now))
+
+    async def export(self, *, size: int) -> AsyncIterator[list[Owned]]:
+        """Give all points of all tenants as they are now, in the order of first storing, `size` at a time."""
+        now, after = self._clock(), 0
+        async with self._truth.moment() as read:
+            while True:
+                part, after = await read(partial(read_all, after=after, limit=size, now=now))
+                if not part:
+                    return
+                yield part
+
+    async def changes(self, after: int, limit: int) -> Changes:
+        """Give about `limit` points of all tenants whose last write came after number `after`; see `Store`."""
+        now = self._clock()
+        async with self._truth.moment() as read:
+            return await read(partial(read_since, after=after, limit=limit, now=now))
+
+    def at(self, consistency: Consistency) -> Store:  # noqa: ARG002 - there is one copy
+        """Give itself."""
+        return self
 
     async def stats(self) -> CollectionStats:
         """Give the figures; of a damaged collection, why it is FAILED."""

@@ -3,15 +3,16 @@
 # ruff: noqa: ARG002 - the arguments are the contract's
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import NoReturn
 
-from nearfield_server.engines.base import Page, Ranked, StreamPosition
+from nearfield_server.engines.base import Changes, Owned, Page, Ranked, Store, StreamPosition
 from nearfield_server.errors import FailedPrecondition
 from nearfield_server.types import (
     CollectionSpec,
     CollectionStats,
+    Consistency,
     Durability,
     EngineQuery,
     FacetCount,
@@ -74,6 +75,22 @@ class FailedStore:
     async def facet(self, tenant: str, path: str, condition: Filter | None, *, limit: int) -> list[FacetCount]:
         """Refuse."""
         self._refuse()
+
+    async def tenants(self, after: str | None, limit: int) -> list[tuple[str, int]]:
+        """Refuse."""
+        self._refuse()
+
+    def export(self, *, size: int) -> AsyncIterator[list[Owned]]:
+        """Refuse."""
+        self._refuse()
+
+    async def changes(self, after: int, limit: int) -> Changes:
+        """Refuse."""
+        self._refuse()
+
+    def at(self, consistency: Consistency) -> Store:
+        """Give itself."""
+        return self
 
     async def stats(self) -> CollectionStats:
         """Say why."""

@@ -25,8 +25,10 @@ __all__ = [
     "matching_rows",
     "read_page",
     "read_points",
+    "record_of",
     "rows_of_ids",
     "seen_rows",
+    "selecting",
 ]
 
 _TOGETHER = 512  # values bound to one statement
@@ -40,9 +42,9 @@ def read_points(
     """Give the points that are there, in the order of `ids`."""
     found: dict[PointId, Record] = {}
     for part, marks in _parts(ids):
-        statement = f"{_selecting(select)} WHERE p.tenant = ? AND p.id IN ({marks}) AND {_LIVE}"
+        statement = f"{selecting(select)} WHERE p.tenant = ? AND p.id IN ({marks}) AND {_LIVE}"
         for values in connection.execute(statement, (tenant, *part, now)):
-            found[values[1]] = _record(values, select)
+            found[values[1]] = record_of(values, select)
     return [found[id_] for id_ in ids if id_ in found]
 
 
@@ -57,9 +59,9 @@ def read_page(
     """Give up to `bounds[0]` points after row `after`, at the instant `bounds[1]`, with their rows."""
     sql, values = where
     limit, now = bounds
-    statement = f"{_selecting(select)} WHERE p.tenant = ? AND p.row > ? AND {_LIVE} AND {sql} ORDER BY p.row LIMIT ?"
+    statement = f"{selecting(select)} WHERE p.tenant = ? AND p.row > ? AND {_LIVE} AND {sql} ORDER BY p.row LIMIT ?"
     rows = connection.execute(statement, (tenant, after, now, *values, limit)).fetchall()
-    return [(row[0], _record(row, select)) for row in rows]
+    return [(row[0], record_of(row, select)) for row in rows]
 
 
 def alive_rows(
@@ -167,14 +169,16 @@ def _parts(values: Sequence[Any]) -> Iterable[tuple[Sequence[Any], str]]:
         yield (*part, *[part[-1]] * (size - len(part))), ",".join("?" * size)
 
 
-def _selecting(select: Selection) -> str:
+def selecting(select: Selection, first: str = "") -> str:
+    """Give the head of a statement whose rows `record_of` takes, after the columns `first`."""
     payload = "p.kinds, p.payload" if select.payload else "'', '{}'"
     text = "(SELECT t.text FROM texts t WHERE t.row = p.row)" if select.text else "''"
     vector = "(SELECT v.vector FROM vectors v WHERE v.row = p.row)" if select.vector else "NULL"
-    return f"SELECT p.row, p.id, p.sequence, p.expires_at, {payload}, {text}, {vector} FROM points p"  # noqa: S608
+    return f"SELECT {first}p.row, p.id, p.sequence, p.expires_at, {payload}, {text}, {vector} FROM points p"  # noqa: S608
 
 
-def _record(values: tuple[Any, ...], select: Selection) -> Record:
+def record_of(values: tuple[Any, ...], select: Selection) -> Record:
+    """Give the point of a row."""
     _, id_, sequence, expires_at, kinds, payload, text, vector = values
     kept = unpack_payload(payload)
     sent_as = unpack_kinds(kinds)

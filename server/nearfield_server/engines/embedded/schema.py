@@ -4,7 +4,7 @@
     texts    row, text                                               apart, so that those scans stay small
     vectors  row, vector                                             float32, little-endian
     sparse   row, weights                                            uint32 ids, then float32 weights
-    deleted  row, sequence                                           rows that are gone: the index must learn it
+    deleted  row, sequence, tenant, id                               rows that are gone: the index must learn it
     entries  field, kind, value, extra, row                          payload indexes; see payload_index.py
     fields   field, path, type, state, filled                        which there are, and how far they are filled
     streams  tenant, token, sequence, version, kept_at               the last message kept of each named stream
@@ -21,9 +21,10 @@ import sqlite3
 
 from nearfield_server.errors import ConfigError
 
-__all__ = ["FORMAT", "check_format", "create_tables", "read_meta", "write_meta"]
+__all__ = ["FORMAT", "create_tables", "read_meta", "take_format", "write_meta"]
 
-FORMAT = 1
+FORMAT = 2
+"""1: `deleted` had neither tenant nor id, which stay NULL for what was deleted then."""
 
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -43,7 +44,7 @@ CREATE INDEX points_expiry ON points (expires_at, row) WHERE expires_at IS NOT N
 CREATE TABLE texts (row INTEGER PRIMARY KEY, text TEXT NOT NULL);
 CREATE TABLE vectors (row INTEGER PRIMARY KEY, vector BLOB NOT NULL);
 CREATE TABLE sparse (row INTEGER PRIMARY KEY, weights BLOB NOT NULL);
-CREATE TABLE deleted (row INTEGER PRIMARY KEY, sequence INTEGER NOT NULL);
+CREATE TABLE deleted (row INTEGER PRIMARY KEY, sequence INTEGER NOT NULL, tenant TEXT, id);
 CREATE INDEX deleted_sequence ON deleted (sequence, row);
 CREATE TABLE entries (
   field INTEGER NOT NULL,
@@ -81,8 +82,8 @@ def create_tables(connection: sqlite3.Connection, spec: str) -> None:
     connection.execute("COMMIT")
 
 
-def check_format(connection: sqlite3.Connection) -> None:
-    """Make sure that this server reads the file.
+def take_format(connection: sqlite3.Connection) -> None:
+    """Make sure that this server reads the file, and bring an older one up to date.
 
     Raises:
         ConfigError: a newer server wrote it.
@@ -92,6 +93,12 @@ def check_format(connection: sqlite3.Connection) -> None:
         raise ConfigError(
             f"the collection's files have format {found}, this server reads up to {FORMAT}; use a newer server"
         )
+    if found < FORMAT:
+        connection.executescript(
+            "BEGIN; ALTER TABLE deleted ADD COLUMN tenant TEXT; ALTER TABLE deleted ADD COLUMN id;"
+        )
+        write_meta(connection, "format", FORMAT)
+        connection.execute("COMMIT")
 
 
 def read_meta(connection: sqlite3.Connection, key: str) -> str | int | bytes:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -13,6 +16,7 @@ from nearfield_server.engines.embedded.codec import unpack_sparse, unpack_spec, 
 from nearfield_server.engines.embedded.database import (
     FILE,
     Readers,
+    connect_reader,
     connect_writer,
     damaged,
     explain,
@@ -22,7 +26,7 @@ from nearfield_server.engines.embedded.database import (
 from nearfield_server.engines.embedded.gatherer import Gatherer
 from nearfield_server.engines.embedded.known_rows import KnownRows
 from nearfield_server.engines.embedded.memory_rows import MemoryRow, MemoryRows
-from nearfield_server.engines.embedded.schema import check_format, read_meta
+from nearfield_server.engines.embedded.schema import read_meta, take_format
 from nearfield_server.engines.embedded.threads import Threads
 from nearfield_server.engines.embedded.writer import Writer
 from nearfield_server.engines.embedded.writes import Kept
@@ -92,6 +96,29 @@ class Truth:
         self.check()
         loop = asyncio.get_running_loop()
         return await self._guarded(loop.run_in_executor(self._threads.long, self.lent, read))
+
+    @asynccontextmanager
+    async def moment(self) -> AsyncIterator[Callable[[Read[T]], Awaitable[T]]]:
+        """Lend a reader of the points as they are now, for as long as it takes; it takes no thread between reads."""
+        self.check()
+        run = partial(asyncio.get_running_loop().run_in_executor, self._threads.long)
+        connection = await self._guarded(run(connect_reader, self.path))
+        busy = threading.Lock()
+
+        def read(job: Read[T]) -> T:
+            with busy:
+                if not connection.in_transaction:
+                    connection.execute("BEGIN")
+                return job(connection)
+
+        def close() -> None:
+            with busy:  # a read whose caller was cancelled goes on
+                connection.close()
+
+        try:
+            yield lambda job: self._guarded(run(read, job))
+        finally:
+            await asyncio.shield(run(close))
 
     def lent(self, read: Read[T]) -> T:
         """Run a read in this thread."""
@@ -197,7 +224,7 @@ class Truth:
         """Give what decides the collection."""
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
             raise damaged(self._name)
-        check_format(connection)
+        take_format(connection)
         spec, key = read_meta(connection, "spec"), read_meta(connection, "key")
         if not isinstance(spec, str) or not isinstance(key, bytes):
             raise damaged(self._name)

@@ -32,6 +32,7 @@ _REPLACE_VECTOR = "INSERT OR REPLACE INTO vectors (row, vector) VALUES (?, ?)"
 _REPLACE_SPARSE = "INSERT OR REPLACE INTO sparse (row, weights) VALUES (?, ?)"
 _DROP_SPARSE = "DELETE FROM sparse WHERE row = ?"
 _ADD_ENTRY = "INSERT OR IGNORE INTO entries (field, kind, value, extra, row) VALUES (?, ?, ?, ?, ?)"
+_NOTE_DELETED = "INSERT INTO deleted SELECT row, ?, tenant, id FROM points WHERE row = ?"
 _DROP_ENTRY = "DELETE FROM entries WHERE field = ? AND kind = ? AND value = ? AND extra = ? AND row = ?"
 
 
@@ -154,9 +155,9 @@ def remove(
     if fields:
         for (row,) in rows:
             _drop_entries(connection, row, fields)
+    connection.executemany(_NOTE_DELETED, [(sequence, row) for row in doomed])
     for table in ("points", "texts", "vectors", "sparse"):
         connection.executemany(f"DELETE FROM {table} WHERE row = ?", rows)  # noqa: S608 - names of ours
-    connection.executemany("INSERT INTO deleted (row, sequence) VALUES (?, ?)", [(row, sequence) for row in doomed])
 
 
 def _position(connection: sqlite3.Connection, call: Upsert) -> int | None:
