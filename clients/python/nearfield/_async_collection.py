@@ -28,11 +28,13 @@ from nearfield._search_requests import (
     hits_of,
     id_messages,
     info_of,
+    more_tenants,
     point_of,
     recommend_request,
     scroll_request,
     search_request,
     selection,
+    tenants_request,
 )
 from nearfield._search_types import (
     CollectionInfo,
@@ -261,6 +263,15 @@ class AsyncCollection:
             collection=self.name, tenant=self.tenant, field=field, limit=limit, **filter_fields(filter)
         )
         return facet_of(await self._call(methods.FACET, request, timeout))
+
+    async def tenants(self, *, timeout: float | None = None) -> AsyncGenerator[tuple[str, int], None]:
+        """Yield the tenants of the collection, by name, with the number of their points; `timeout` is of each call."""
+        request: search_pb2.ListTenantsRequest | None = tenants_request(self.name)
+        while request is not None:
+            found = (await self._call(methods.LIST_TENANTS, request, timeout)).tenants
+            for one in found:
+                yield one.tenant, one.points
+            request = more_tenants(request, found)
 
     async def _send(self, plan: UpsertPlan, batch: Batch, timeout: float | None) -> None:
         while batch.points:

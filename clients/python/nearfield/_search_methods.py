@@ -16,6 +16,7 @@ __all__ = [
     "GET_COLLECTION",
     "GET_POINTS",
     "LIST_COLLECTIONS",
+    "LIST_TENANTS",
     "RECOMMEND",
     "SCROLL",
     "SEARCH",
@@ -62,6 +63,11 @@ DELETE_POINTS = Method(
 SCROLL = Method(f"{_SERVICE}/Scroll", search_pb2.ScrollRequest.SerializeToString, search_pb2.ScrollResponse.FromString)
 COUNT = Method(f"{_SERVICE}/Count", search_pb2.CountRequest.SerializeToString, search_pb2.CountResponse.FromString)
 FACET = Method(f"{_SERVICE}/Facet", search_pb2.FacetRequest.SerializeToString, search_pb2.FacetResponse.FromString)
+LIST_TENANTS = Method(
+    f"{_SERVICE}/ListTenants",
+    search_pb2.ListTenantsRequest.SerializeToString,
+    search_pb2.ListTenantsResponse.FromString,
+)
 SEARCH = Method(f"{_SERVICE}/Search", search_pb2.SearchRequest.SerializeToString, search_pb2.SearchResponse.FromString)
 BATCH_SEARCH = Method(
     f"{_SERVICE}/BatchSearch",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeAlias, cast
 
@@ -44,13 +44,17 @@ __all__ = [
     "hits_of",
     "id_messages",
     "info_of",
+    "more_tenants",
     "point_of",
     "query_message",
     "recommend_request",
     "scroll_request",
     "search_request",
     "selection",
+    "tenants_request",
 ]
+
+TENANTS_AT_ONCE = 1000
 
 Query: TypeAlias = str | PointId | Image | bytes | Array
 
@@ -250,6 +254,20 @@ def duplicates_of(message: search_pb2.FindDuplicatesResponse) -> DuplicateGroup:
     """Give a group of points that say the same."""
     others = tuple((id_of(one.id), one.similarity) for one in message.duplicates)
     return DuplicateGroup(kept=id_of(message.kept), duplicates=others)
+
+
+def tenants_request(collection: str) -> search_pb2.ListTenantsRequest:
+    """Ask for the first tenants."""
+    return search_pb2.ListTenantsRequest(collection=collection, limit=TENANTS_AT_ONCE)
+
+
+def more_tenants(
+    request: search_pb2.ListTenantsRequest, found: Sequence[search_pb2.TenantCount]
+) -> search_pb2.ListTenantsRequest | None:
+    """Ask for those after the ones found; None: there are no more."""
+    if len(found) < request.limit:
+        return None
+    return search_pb2.ListTenantsRequest(collection=request.collection, limit=request.limit, after=found[-1].tenant)
 
 
 def facet_of(reply: search_pb2.FacetResponse) -> list[tuple[str | int | bool, int]]:

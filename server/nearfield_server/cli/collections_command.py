@@ -55,6 +55,18 @@ def show(name: NameArgument, target: TargetOption = DEFAULT_TARGET, as_json: Jso
 
 
 @collections_app.command()
+def tenants(name: NameArgument, target: TargetOption = DEFAULT_TARGET, as_json: JsonOption = False) -> None:
+    """Print the tenants of a collection with the number of their points, by name."""
+    with reporting(), connected(target, local=False) as connection:
+        found = connection.client.collection(name).tenants()
+        if as_json:
+            _print_json([{"tenant": tenant, "points": points} for tenant, points in found])
+            return
+        for tenant, points in found:
+            typer.echo(f"{points:>12,}  {json.dumps(tenant, ensure_ascii=False)}")
+
+
+@collections_app.command()
 def create(
     name: NameArgument,
     model: Annotated[str, typer.Option(help="Model that embeds its texts; left out: the default one.")] = "",

@@ -66,7 +66,7 @@ class DuplicateFinder:
 
     async def find(self, call: DuplicatesCall) -> AsyncGenerator[DuplicateGroup, None]:
         """Give the groups. Raises any `NearfieldError` but those of the start-up."""
-        store = self._collections.store(call.collection)
+        store = self._collections.store(call.collection).at(call.consistency)
         if store.spec.metric is not SimilarityMetric.COSINE:
             text = "the threshold is a cosine, and this collection compares otherwise: make one with COSINE"
             raise Unsupported("collection", text)

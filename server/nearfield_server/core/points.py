@@ -18,7 +18,9 @@ from nearfield_server.engines.base import Store, StreamPosition
 from nearfield_server.errors import InvalidInput
 from nearfield_server.telemetry.search_metrics import SearchMetrics
 from nearfield_server.types import (
+    AS_CONFIGURED,
     CollectionSpec,
+    Consistency,
     FloatRows,
     InputType,
     PointId,
@@ -52,6 +54,7 @@ class UpsertCall:
     deadline: float | None = None
     identity: str = ""
     prefix: str = ""
+    consistency: Consistency = AS_CONFIGURED
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ class Points:
 
     async def prepare(self, call: UpsertCall) -> Ready:
         """Make the vectors and words of a call's points. Raises any `NearfieldError` of a call."""
-        store = self._collections.store(call.collection)
+        store = self._collections.store(call.collection).at(call.consistency)
         if call.mode is UpsertMode.PAYLOAD:
             return Ready(store, _payload_only(call), call)
         spec = store.spec
@@ -104,10 +107,16 @@ class Points:
         return outcome
 
     async def delete(
-        self, collection: str, tenant: str, chosen: Sequence[PointId] | Condition | None, *, wait: bool
+        self,
+        collection: str,
+        tenant: str,
+        chosen: Sequence[PointId] | Condition | None,
+        *,
+        wait: bool,
+        consistency: Consistency = AS_CONFIGURED,
     ) -> int:
         """Delete points by ids, by filter, or all of the tenant (`None`); give how many there were."""
-        store = self._collections.store(collection)
+        store = self._collections.store(collection).at(consistency)
         deleted = await store.delete(tenant, chosen, wait=wait)
         self._metrics.deleted(store.spec.name, deleted)
         return deleted

@@ -58,7 +58,7 @@ class Recommender:
     async def recommend(self, call: RecommendCall) -> SearchResult:
         """Give the hits, the examples left out. Raises any `NearfieldError` but those of the start-up."""
         started = time.monotonic()
-        store = self._collections.store(call.collection)
+        store = self._collections.store(call.collection).at(call.consistency)
         if (depth := call.offset + call.top_k) > MAX_DEPTH:
             raise InvalidInput("top_k", f"offset and top_k together are {depth}; at most {MAX_DEPTH}")
         timings = SearchTimings()

@@ -7,7 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from nearfield_server.types import Filter, Json, PointId, Priority, Record, Selection, Vector
+from nearfield_server.types import (
+    AS_CONFIGURED,
+    Consistency,
+    Filter,
+    Json,
+    PointId,
+    Priority,
+    Record,
+    Selection,
+    Vector,
+)
 
 __all__ = [
     "Diversity",
@@ -165,6 +175,7 @@ class SearchCall:
     exact: bool = False
     ef: int = 0
     caller: Caller = Caller()
+    consistency: Consistency = AS_CONFIGURED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +193,7 @@ class RecommendCall:
     score_threshold: float | None = None
     select: Selection = ALL
     caller: Caller = Caller()
+    consistency: Consistency = AS_CONFIGURED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +207,7 @@ class DuplicatesCall:
     grouping: DuplicateGrouping = DuplicateGrouping.STAR
     keep: DuplicateKeep = DuplicateKeep.FIRST
     max_group: int = 1000
+    consistency: Consistency = AS_CONFIGURED
 
 
 @dataclass(slots=True, kw_only=True)

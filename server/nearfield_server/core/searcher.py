@@ -72,7 +72,7 @@ class Searcher:
     async def search(self, call: SearchCall) -> SearchResult:
         """Give the hits of one search. Raises any `NearfieldError` but those of the start-up."""
         started = time.monotonic()
-        store = self._collections.store(call.collection)
+        store = self._collections.store(call.collection).at(call.consistency)
         _check(call)
         timings = SearchTimings()
         stages = _Stages(call, store, await self._resolve(store, call, timings), timings)

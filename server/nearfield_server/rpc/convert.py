@@ -6,7 +6,7 @@ import enum
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from google.protobuf.message import Message
@@ -20,12 +20,15 @@ from nearfield_server.rpc.enums import (
     METRICS,
     OUTPUTS,
     PRIORITIES,
+    READ_CONSISTENCIES,
     TRUNCATES,
+    WRITE_ORDERINGS,
 )
 from nearfield_server.types import (
     DENSE_ONLY,
     Chunking,
     ChunkPooling,
+    Consistency,
     DType,
     EmbedOptions,
     IdArray,
@@ -49,13 +52,16 @@ __all__ = [
     "inputs",
     "multi_options",
     "one_input",
+    "ordering",
     "positive",
+    "read_consistency",
     "sequences",
     "similarity_metric",
     "similarity_options",
     "sparse_options",
     "text",
     "texts",
+    "within",
 ]
 
 _E = TypeVar("_E", bound=enum.Enum)
@@ -76,6 +82,23 @@ def enum_value(field: str, number: int, known: Mapping[int, _E], default: _O) ->
     except KeyError:
         names = ", ".join(f"{one.name} = {value}" for value, one in known.items())
         raise InvalidInput(field, f"{number} is no known value; known: {names}") from None
+
+
+def within(field: str, value: int, most: int, default: int) -> int:
+    """Give a number of the request, 0 being `default`. Raises `InvalidInput` where it is over `most`."""
+    if value > most:
+        raise InvalidInput(field, f"{value} is over {most}", limit=most)
+    return value or default
+
+
+def read_consistency(request: Any) -> Consistency:
+    """Give how many copies must agree on what a request reads. Raises `InvalidInput`."""
+    return Consistency(read=enum_value("consistency", request.consistency, READ_CONSISTENCIES, None))
+
+
+def ordering(prefix: str, request: Any) -> Consistency:
+    """Give through which copy a request writes. Raises `InvalidInput`."""
+    return Consistency(write=enum_value(f"{prefix}ordering", request.ordering, WRITE_ORDERINGS, None))
 
 
 def check_model_name(field: str, name: str) -> str:

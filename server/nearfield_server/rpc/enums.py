@@ -23,10 +23,12 @@ from nearfield_server.types import (
     OutputKind,
     Pooling,
     Priority,
+    ReadConsistency,
     SimilarityMetric,
     Truncate,
     UpsertMode,
     VectorQuantization,
+    WriteOrdering,
 )
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "POOLINGS",
     "PRIORITIES",
     "QUANTIZATIONS",
+    "READ_CONSISTENCIES",
     "RECOMMEND_STRATEGIES",
     "SEARCH_MODES",
     "STATES",
@@ -55,6 +58,7 @@ __all__ = [
     "TO_QUANTIZATION",
     "TRUNCATES",
     "UPSERT_MODES",
+    "WRITE_ORDERINGS",
 ]
 
 DTYPES: dict[int, DType] = {
@@ -164,6 +168,17 @@ INDEX_STATES: dict[IndexState, search_pb2.IndexState] = {
     IndexState.BUILDING: search_pb2.INDEX_STATE_BUILDING,
     IndexState.READY: search_pb2.INDEX_STATE_READY,
     IndexState.FAILED: search_pb2.INDEX_STATE_FAILED,
+}
+READ_CONSISTENCIES: dict[int, ReadConsistency] = {
+    search_pb2.READ_CONSISTENCY_ONE: ReadConsistency.ONE,
+    search_pb2.READ_CONSISTENCY_MAJORITY: ReadConsistency.MAJORITY,
+    search_pb2.READ_CONSISTENCY_QUORUM: ReadConsistency.QUORUM,
+    search_pb2.READ_CONSISTENCY_ALL: ReadConsistency.ALL,
+}
+WRITE_ORDERINGS: dict[int, WriteOrdering] = {
+    search_pb2.WRITE_ORDERING_WEAK: WriteOrdering.WEAK,
+    search_pb2.WRITE_ORDERING_MEDIUM: WriteOrdering.MEDIUM,
+    search_pb2.WRITE_ORDERING_STRONG: WriteOrdering.STRONG,
 }
 TO_DURABILITY: dict[Durability, Any] = {value: key for key, value in DURABILITIES.items()}
 TO_FIELD_TYPE: dict[FieldType, Any] = {value: key for key, value in FIELD_TYPES.items()}

@@ -26,6 +26,7 @@ __all__ = ["PointRpcs"]
 
 _MAX_PAGE, _PAGE = 10_000, 256
 _MAX_FACETS, _FACETS = 10_000, 10
+_MAX_TENANTS, _TENANTS = 10_000, 1000
 _MAX_TOKEN_BYTES = 128
 _FETCH = 256
 _CREDIT_BYTES = 1 << 16
@@ -78,7 +79,7 @@ class PointRpcs:
         if not ids:
             raise InvalidInput("ids", "at least one is needed")
         whose, select = payload.tenant("tenant", request.tenant), payload.selection("select", request.select)
-        store, reply, size = self._store(request.collection), search_pb2.GetPointsResponse(), 0
+        store, reply, size = self._store(request), search_pb2.GetPointsResponse(), 0
         # In parts, so that what is over the limit is never held whole.
         for start in range(0, len(ids), _FETCH):
             for record in await store.get(whose, ids[start : start + _FETCH], select):
@@ -98,17 +99,19 @@ class PointRpcs:
         chosen = ids or condition
         whose = payload.tenant("tenant", request.tenant)
         name = convert.check_model_name("collection", request.collection)
-        deleted = await self._points.delete(name, whose, chosen, wait=request.wait)
+        deleted = await self._points.delete(
+            name, whose, chosen, wait=request.wait, consistency=convert.ordering("", request)
+        )
         return search_pb2.DeletePointsResponse(deleted=deleted)
 
     async def scroll(self, request: search_pb2.ScrollRequest, _: Any) -> AsyncIterator[search_pb2.ScrollResponse]:
         """Give all points that match, in parts."""
         call = Scrolling(
-            store=self._store(request.collection),
+            store=self._store(request),
             tenant=payload.tenant("tenant", request.tenant),
             condition=filter_in(request),
             select=payload.selection("select", request.select),
-            page_size=_within("page_size", request.page_size, _MAX_PAGE, _PAGE),
+            page_size=convert.within("page_size", request.page_size, _MAX_PAGE, _PAGE),
             limit=request.limit,
             cursor=request.cursor,
             max_bytes=self._registry.limits.max_response_bytes,
@@ -119,21 +122,30 @@ class PointRpcs:
     async def count(self, request: search_pb2.CountRequest, _: Any) -> search_pb2.CountResponse:
         """Give how many points match."""
         condition, whose = filter_in(request), payload.tenant("tenant", request.tenant)
-        store = self._store(request.collection)
+        store = self._store(request)
         count, exact = await store.count(whose, condition, estimate=request.estimate)
         return search_pb2.CountResponse(count=count, exact=exact)
 
     async def facet(self, request: search_pb2.FacetRequest, _: Any) -> search_pb2.FacetResponse:
         """Give the most frequent values of a field."""
         path = filters.path("field", request.field)
-        limit = _within("limit", request.limit, _MAX_FACETS, _FACETS)
+        limit = convert.within("limit", request.limit, _MAX_FACETS, _FACETS)
         condition, whose = filter_in(request), payload.tenant("tenant", request.tenant)
-        counts = await self._store(request.collection).facet(whose, path, condition, limit=limit)
+        counts = await self._store(request).facet(whose, path, condition, limit=limit)
         values = [search_pb2.FacetValue(value=filter_value(one.value), count=one.count) for one in counts]
         reply = search_pb2.FacetResponse(values=values)
         if (size := reply.ByteSize()) > (most := self._registry.limits.max_response_bytes):
             raise InvalidInput("limit", f"the reply has {size} bytes, over {most}: ask for fewer", limit=most)
         return reply
+
+    async def tenants(self, request: search_pb2.ListTenantsRequest, _: Any) -> search_pb2.ListTenantsResponse:
+        """Give tenants with their points."""
+        limit = convert.within("limit", request.limit, _MAX_TENANTS, _TENANTS)
+        after = payload.tenant("after", request.after) if request.HasField("after") else None
+        store = self._collections.store(convert.check_model_name("collection", request.collection))
+        found = await store.tenants(after, limit)
+        tenants = [search_pb2.TenantCount(tenant=tenant, points=points) for tenant, points in found]
+        return search_pb2.ListTenantsResponse(tenants=tenants)
 
     async def answered(
         self, message: search_pb2.UpsertStreamRequest, who: _Who, turn: asyncio.Future[None] | None
@@ -173,10 +185,12 @@ class PointRpcs:
             deadline=who.deadline,
             identity=who.identity,
             prefix=prefix,
+            consistency=convert.ordering(prefix, request),
         )
 
-    def _store(self, name: str) -> Store:
-        return self._collections.store(convert.check_model_name("collection", name))
+    def _store(self, request: Any) -> Store:
+        store = self._collections.store(convert.check_model_name("collection", request.collection))
+        return store.at(convert.read_consistency(request))
 
 
 class _Answers:
@@ -252,9 +266,3 @@ def _position(message: search_pb2.UpsertStreamRequest) -> StreamPosition | None:
 
 def _stored(outcome: Any) -> search_pb2.UpsertResponse:
     return search_pb2.UpsertResponse(stored=outcome.stored, skipped=outcome.skipped, version=outcome.version)
-
-
-def _within(field: str, value: int, most: int, default: int) -> int:
-    if value > most:
-        raise InvalidInput(field, f"{value} is outside 1 to {most}", limit=most)
-    return value or default

@@ -69,7 +69,7 @@ def search_call(request: search_pb2.SearchRequest, limits: Limits, deadline: flo
         query=_query("query", request.query, limits),
         tenant=payload.tenant("tenant", request.tenant),
         top_k=_top_k(request),
-        offset=_within("offset", request.offset, _MAX_TOP_K, 0),
+        offset=convert.within("offset", request.offset, _MAX_TOP_K, 0),
         filter=filter_in(request),
         mode=convert.enum_value("mode", request.mode, SEARCH_MODES, SearchMode.DENSE),
         fusion=_fusion(request.fusion) if request.HasField("fusion") else _FUSION,
@@ -79,8 +79,9 @@ def search_call(request: search_pb2.SearchRequest, limits: Limits, deadline: flo
         score_threshold=_threshold(request),
         select=payload.selection("select", request.select),
         exact=request.exact,
-        ef=_within("ef", request.ef, _MAX_EF, 0),
+        ef=convert.within("ef", request.ef, _MAX_EF, 0),
         caller=_caller(request, deadline, identity),
+        consistency=convert.read_consistency(request),
     )
 
 
@@ -101,11 +102,12 @@ def recommend_call(
         ),
         tenant=payload.tenant("tenant", request.tenant),
         top_k=_top_k(request),
-        offset=_within("offset", request.offset, _MAX_TOP_K, 0),
+        offset=convert.within("offset", request.offset, _MAX_TOP_K, 0),
         filter=filter_in(request),
         score_threshold=_threshold(request),
         select=payload.selection("select", request.select),
         caller=_caller(request, deadline, identity),
+        consistency=convert.read_consistency(request),
     )
 
 
@@ -114,7 +116,7 @@ def duplicates_call(request: search_pb2.FindDuplicatesRequest) -> DuplicatesCall
     threshold = request.threshold if request.HasField("threshold") else 0.95
     if not 0.0 < threshold <= 1.0:
         raise InvalidInput("threshold", "must be greater than 0 and at most 1")
-    max_group = _within("max_group", request.max_group, _MAX_DUPLICATES, _DUPLICATES)
+    max_group = convert.within("max_group", request.max_group, _MAX_DUPLICATES, _DUPLICATES)
     if max_group == 1:
         raise InvalidInput("max_group", "must be 2 or more")
     return DuplicatesCall(
@@ -125,6 +127,7 @@ def duplicates_call(request: search_pb2.FindDuplicatesRequest) -> DuplicatesCall
         grouping=convert.enum_value("grouping", request.grouping, DUPLICATE_GROUPINGS, DuplicateGrouping.STAR),
         keep=convert.enum_value("keep", request.keep, DUPLICATE_KEEPS, DuplicateKeep.FIRST),
         max_group=max_group,
+        consistency=convert.read_consistency(request),
     )
 
 
@@ -186,12 +189,6 @@ def _top_k(request: Any) -> int:
     return top_k
 
 
-def _within(field: str, value: int, most: int, default: int) -> int:
-    if value > most:
-        raise InvalidInput(field, f"{value} is over {most}", limit=most)
-    return value or default
-
-
 def _number(message: Any, name: str, field: str, most: float, default: float) -> float:
     """Give an optional number in [0, most]."""
     if not message.HasField(name):
@@ -215,7 +212,7 @@ def _fusion(message: search_pb2.Fusion) -> FusionOptions:
         rrf_k=k,
         dense_weight=dense,
         keyword_weight=keyword,
-        candidates=_within("fusion.candidates", message.candidates, _MAX_LISTED, 0),
+        candidates=convert.within("fusion.candidates", message.candidates, _MAX_LISTED, 0),
     )
 
 
@@ -223,19 +220,19 @@ def _reranking(message: search_pb2.RerankStage) -> Reranking:
     if not message.model:
         raise InvalidInput("rerank.model", "must name a reranker (ListModels tells the names)")
     model = convert.check_model_name("rerank.model", message.model)
-    return Reranking(model, _within("rerank.candidates", message.candidates, _MAX_SECOND, 0))
+    return Reranking(model, convert.within("rerank.candidates", message.candidates, _MAX_SECOND, 0))
 
 
 def _diversity(message: search_pb2.Diversity) -> Diversity:
     return Diversity(
         _number(message, "diversity", "diversity", 1.0, 0.5),
-        _within("diversity.candidates", message.candidates, _MAX_SECOND, 0),
+        convert.within("diversity.candidates", message.candidates, _MAX_SECOND, 0),
     )
 
 
 def _grouping(message: search_pb2.GroupBy) -> Grouping:
     path = filters.path("group_by.field", message.field)
-    return Grouping(path, _within("group_by.group_size", message.group_size, _MAX_GROUP_SIZE, 1))
+    return Grouping(path, convert.within("group_by.group_size", message.group_size, _MAX_GROUP_SIZE, 1))
 
 
 def _threshold(request: Any) -> float | None:

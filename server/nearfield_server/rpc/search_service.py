@@ -90,6 +90,10 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         """Give the most frequent values of a field."""
         return await self._points.facet(request, context)
 
+    async def ListTenants(self, request: search_pb2.ListTenantsRequest, context: Any) -> search_pb2.ListTenantsResponse:
+        """Give the tenants of a collection."""
+        return await self._points.tenants(request, context)
+
     async def Search(self, request: search_pb2.SearchRequest, context: Any) -> search_pb2.SearchResponse:
         """Find the points nearest to a query."""
         return await self._searches.search(request, context)

@@ -67,6 +67,7 @@ from nearfield_server.types.models import (
     VisionTower,
 )
 from nearfield_server.types.search import (
+    AS_CONFIGURED,
     CollectionSpec,
     CollectionStats,
     Consistency,
@@ -91,6 +92,7 @@ from nearfield_server.types.search import (
 )
 
 __all__ = [
+    "AS_CONFIGURED",
     "DENSE_ONLY",
     "Activation",
     "And",

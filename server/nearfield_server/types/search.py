@@ -20,6 +20,7 @@ from nearfield_server.types.enums import SimilarityMetric
 from nearfield_server.types.filters import Filter, FilterValue, PointId
 
 __all__ = [
+    "AS_CONFIGURED",
     "CollectionSpec",
     "CollectionStats",
     "Consistency",
@@ -80,6 +81,9 @@ class Consistency:
 
     read: ReadConsistency | None = None
     write: WriteOrdering | None = None
+
+
+AS_CONFIGURED = Consistency()
 
 
 class VectorQuantization(enum.Enum):
