@@ -193,7 +193,7 @@ def embed(channel: grpc.Channel, seconds: str) -> dict[str, Any]:
     started = time.perf_counter()
     until = started + (1e9 if seconds == "-" else float(seconds))
     while not ended.is_set() and time.perf_counter() < until:
-        request = embed_pb2.EmbedRequest(inputs=[embed_pb2.Input(text=next(texts))]).SerializeToString()
+        request = embed_pb2.EmbedRequest(inputs=[{"text": next(texts)}]).SerializeToString()
         before = time.perf_counter()
         call(request)
         times.append(time.perf_counter() - before)
