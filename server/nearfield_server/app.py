@@ -36,6 +36,7 @@ from nearfield_server.core.repository import Repository
 from nearfield_server.core.reranker import Reranker
 from nearfield_server.core.searcher import Searcher
 from nearfield_server.core.serving import Opener, ServingSettings
+from nearfield_server.core.snapshots import Snapshots
 from nearfield_server.core.upkeep import Upkeep, UpkeepSettings
 from nearfield_server.encoder.builtin import builtin_folder
 from nearfield_server.encoder.loader import LoadedEncoder, load, load_options
@@ -56,6 +57,7 @@ from nearfield_server.rpc.points import PointRpcs
 from nearfield_server.rpc.search_service import SearchServicer
 from nearfield_server.rpc.searches import Finders, SearchRpcs
 from nearfield_server.rpc.server import RPCS, SEARCH, SERVICES, GrpcServer, GrpcSettings, Servicers
+from nearfield_server.rpc.snapshots import SnapshotRpcs
 from nearfield_server.rpc.stream import StreamSettings
 from nearfield_server.telemetry import logs
 from nearfield_server.telemetry.loop_lag import watch_event_loop
@@ -174,8 +176,11 @@ class Server:
             durability=Durability(config.search.durability),
         )
         aliases = Aliases(folder / "aliases.json", {})
-        self.collections = Collections(_engine(config, folder), self.registry, aliases, settings)
+        unfinished = Aliases(folder / "unfinished.json", {})
+        self.collections = Collections(_engine(config, folder), self.registry, aliases, unfinished, settings)
         vectors = CollectionVectors(use_cases.embedder, self.registry, Bm25)
+        place = config.search.snapshots or str(config.data_dir.absolute() / "snapshots")
+        self._snapshots = Snapshots(place, self.collections, vectors, metrics)
         points = Points(self.collections, vectors, metrics)
         idle_seconds = config.stream.idle_seconds
         queries = QueryVectors(vectors)
@@ -188,6 +193,7 @@ class Server:
             CollectionRpcs(self.collections, vectors, metrics),
             PointRpcs(self.collections, points, self.registry, self.metrics, idle_seconds),
             SearchRpcs(finders, self.registry, self.metrics, idle_seconds),
+            SnapshotRpcs(self._snapshots),
         )
 
     async def start(self) -> None:
@@ -203,6 +209,7 @@ class Server:
             self.http = await self._http.start()
         self.target = await self._grpc.start()
         logger.info("listening", extra={"grpc": self.target, "http": self.http or "off"})
+        await self._snapshots.open()
         await self.collections.open()
         self.metrics.search.watch(partial(_stats, self.collections, asyncio.get_running_loop()))
         folders = {name: _folder(path) for name, path in self._config.models.items()}

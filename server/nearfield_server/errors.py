@@ -18,7 +18,6 @@
     ├── StorageFull             the disk is full; nothing of the call was kept
     ├── DataDamaged             stored data isn't what was stored
     ├── SnapshotNotFound        no snapshot of that name
-    ├── ReembeddingNotFound     no reembedding of that id runs
     ├── Overloaded              the queue is full; `retry_after_seconds` says when
     ├── DeadlineExceeded        the caller's deadline passed, or can't be met
     ├── Cancelled               the caller went away
@@ -56,7 +55,6 @@ __all__ = [
     "Overloaded",
     "PermissionDenied",
     "PointNotFound",
-    "ReembeddingNotFound",
     "ServiceUnknown",
     "SnapshotNotFound",
     "StorageFull",
@@ -155,17 +153,6 @@ class SnapshotNotFound(NearfieldError):
         """`name` as asked for; `nearest` are names to suggest."""
         hint = f"; did you mean {', '.join(nearest)}?" if nearest else ""
         super().__init__(f"there is no snapshot of that name{hint} (ListSnapshots tells the names)")
-        self.name = name
-
-
-class ReembeddingNotFound(NearfieldError):
-    """No reembedding of that id runs."""
-
-    reason = "REEMBEDDING_NOT_FOUND"
-
-    def __init__(self, name: str) -> None:
-        """`name`: its id as asked for."""
-        super().__init__("no reembedding of that id runs (ListReembeddings tells the ids)")
         self.name = name
 
 

@@ -59,6 +59,8 @@ PUBLIC = [
     "ScrollOptions",
     "SearchOptions",
     "SimilarityOptions",
+    "Snapshot",
+    "SnapshotProgress",
     "SparseOptions",
     "SparseVectors",
     "StreamOptions",

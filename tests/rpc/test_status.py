@@ -16,7 +16,6 @@ MISSING = {
     errors.CollectionNotFound,
     errors.PointNotFound,
     errors.SnapshotNotFound,
-    errors.ReembeddingNotFound,
 }
 NAMED = MISSING | {errors.AlreadyExists}
 
@@ -28,8 +27,6 @@ def make(kind):
         return kind("name", ("near",))
     if kind is errors.PointNotFound:
         return kind("query.id", "a")
-    if kind is errors.ReembeddingNotFound:
-        return kind("name")
     if issubclass(kind, LATER):
         return kind("later", retry_after_seconds=1.5)
     if issubclass(kind, (errors.AlreadyExists, errors.FailedPrecondition)):

@@ -67,7 +67,7 @@ class Search:
 
     def _whole(self, rpc, fields):
         reply = self(rpc, **fields)
-        return list(reply) if rpc in {"Scroll", "FindDuplicates"} else reply
+        return list(reply) if hasattr(reply, "cancel") else reply
 
     def make(self, **fields):
         """Make a collection of a name of its own."""

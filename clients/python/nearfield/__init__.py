@@ -56,6 +56,7 @@ from nearfield._search_types import (
     UpsertOptions,
     UpsertResult,
 )
+from nearfield._snapshots import Snapshot, SnapshotProgress
 from nearfield._types import (
     Chunk,
     Chunking,
@@ -123,6 +124,8 @@ __all__ = [
     "ScrollOptions",
     "SearchOptions",
     "SimilarityOptions",
+    "Snapshot",
+    "SnapshotProgress",
     "SparseOptions",
     "SparseVectors",
     "StreamOptions",

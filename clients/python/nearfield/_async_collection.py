@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from functools import partial
 from typing import Any, Literal, TypeVar, Unpack
 
 import grpc
@@ -12,7 +13,7 @@ from nearfield import _search_methods as methods
 from nearfield._async_transport import AsyncTransport
 from nearfield._channel import check_timeout
 from nearfield._deadline import Deadline
-from nearfield._errors import InvalidArgument, NearfieldError
+from nearfield._errors import InternalError, InvalidArgument, NearfieldError
 from nearfield._frames import arrow_of, pandas_of
 from nearfield._methods import Method
 from nearfield._retry import next_delay
@@ -51,6 +52,7 @@ from nearfield._search_types import (
     UpsertOptions,
     UpsertResult,
 )
+from nearfield._snapshots import OnProgress, Snapshot, end_of_create, end_of_restore, snapshot_of
 from nearfield._status import error_of_call
 from nearfield._upsert import Batch, UpsertPlan
 from nearfield.v1 import search_pb2
@@ -324,6 +326,81 @@ class AsyncCollections:
         request = search_pb2.SetCollectionAliasRequest(alias=alias, collection=collection)
         deadline = _deadline(self._transport, timeout)
         return (await self._transport.call(methods.SET_COLLECTION_ALIAS, request, deadline)).previous
+
+    async def create_snapshot(
+        self,
+        collection: str,
+        name: str = "",
+        *,
+        on_progress: OnProgress | None = None,
+        timeout: float | None = None,
+    ) -> Snapshot:
+        """Keep all points of a collection as files where the server keeps snapshots.
+
+        Args:
+            collection: its name or alias.
+            name: of the snapshot; "": the collection's with the time.
+            on_progress: called about once a second.
+            timeout: seconds for the whole call; None is no limit. What was begun is removed then.
+
+        Raises:
+            AlreadyExists: there is a snapshot of that name.
+        """
+        request = search_pb2.CreateSnapshotRequest(collection=collection, name=name)
+        return await self._last(
+            methods.CREATE_SNAPSHOT, request, timeout, partial(end_of_create, on_progress=on_progress)
+        )
+
+    async def restore_snapshot(
+        self,
+        snapshot: str,
+        collection: str = "",
+        *,
+        on_progress: OnProgress | None = None,
+        timeout: float | None = None,
+    ) -> CollectionInfo:
+        """Make a new collection from a snapshot, whose files are verified first.
+
+        Args:
+            snapshot: its name.
+            collection: name of the new collection; "": that of the one that the snapshot was made of.
+            on_progress: called about once a second.
+            timeout: seconds for the whole call; None is no limit. What was begun is deleted then.
+
+        Raises:
+            AlreadyExists: there is a collection of that name.
+            DataLoss: a file is damaged.
+        """
+        request = search_pb2.RestoreSnapshotRequest(snapshot=snapshot, collection=collection)
+        return await self._last(
+            methods.RESTORE_SNAPSHOT, request, timeout, lambda one: end_of_restore(one, on_progress)
+        )
+
+    async def snapshots(self, *, timeout: float | None = None) -> list[Snapshot]:
+        """List the snapshots, newest first."""
+        deadline = _deadline(self._transport, timeout)
+        reply = await self._transport.call(methods.LIST_SNAPSHOTS, search_pb2.ListSnapshotsRequest(), deadline)
+        return [snapshot_of(one) for one in reply.snapshots]
+
+    async def delete_snapshot(self, name: str, *, timeout: float | None = None) -> None:
+        """Delete a snapshot."""
+        request = search_pb2.DeleteSnapshotRequest(snapshot=name)
+        await self._transport.call(methods.DELETE_SNAPSHOT, request, _deadline(self._transport, timeout))
+
+    async def _last(
+        self, method: Any, request: Any, timeout: float | None, read: Callable[[Any], _ReplyT | None]
+    ) -> _ReplyT:
+        """Follow a stream of progress to its last message."""
+        call = self._transport.start("unary_stream", method, request, Deadline(check_timeout(timeout)).timeout())
+        try:
+            async for message in call:
+                if (end := read(message)) is not None:
+                    return end
+        except grpc.RpcError as failure:
+            raise error_of_call(failure) from failure
+        finally:
+            call.cancel()
+        raise InternalError("the stream ended before its result")
 
 
 def _deadline(transport: AsyncTransport, timeout: float | None) -> Deadline:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
+from functools import partial
 from typing import Any, Literal, TypeVar, Unpack
 
 import grpc
@@ -10,7 +11,7 @@ import grpc
 from nearfield import _search_methods as methods
 from nearfield._channel import check_timeout
 from nearfield._deadline import Deadline
-from nearfield._errors import InvalidArgument, NearfieldError
+from nearfield._errors import InternalError, InvalidArgument, NearfieldError
 from nearfield._frames import arrow_of, pandas_of
 from nearfield._methods import Method
 from nearfield._retry import next_delay
@@ -49,6 +50,7 @@ from nearfield._search_types import (
     UpsertOptions,
     UpsertResult,
 )
+from nearfield._snapshots import OnProgress, Snapshot, end_of_create, end_of_restore, snapshot_of
 from nearfield._status import error_of_call
 from nearfield._transport import Transport
 from nearfield._upsert import Batch, UpsertPlan
@@ -315,6 +317,75 @@ class Collections:
         request = search_pb2.SetCollectionAliasRequest(alias=alias, collection=collection)
         deadline = _deadline(self._transport, timeout)
         return self._transport.call(methods.SET_COLLECTION_ALIAS, request, deadline).previous
+
+    def create_snapshot(
+        self,
+        collection: str,
+        name: str = "",
+        *,
+        on_progress: OnProgress | None = None,
+        timeout: float | None = None,
+    ) -> Snapshot:
+        """Keep all points of a collection as files where the server keeps snapshots.
+
+        Args:
+            collection: its name or alias.
+            name: of the snapshot; "": the collection's with the time.
+            on_progress: called about once a second.
+            timeout: seconds for the whole call; None is no limit. What was begun is removed then.
+
+        Raises:
+            AlreadyExists: there is a snapshot of that name.
+        """
+        request = search_pb2.CreateSnapshotRequest(collection=collection, name=name)
+        return self._last(methods.CREATE_SNAPSHOT, request, timeout, partial(end_of_create, on_progress=on_progress))
+
+    def restore_snapshot(
+        self,
+        snapshot: str,
+        collection: str = "",
+        *,
+        on_progress: OnProgress | None = None,
+        timeout: float | None = None,
+    ) -> CollectionInfo:
+        """Make a new collection from a snapshot, whose files are verified first.
+
+        Args:
+            snapshot: its name.
+            collection: name of the new collection; "": that of the one that the snapshot was made of.
+            on_progress: called about once a second.
+            timeout: seconds for the whole call; None is no limit. What was begun is deleted then.
+
+        Raises:
+            AlreadyExists: there is a collection of that name.
+            DataLoss: a file is damaged.
+        """
+        request = search_pb2.RestoreSnapshotRequest(snapshot=snapshot, collection=collection)
+        return self._last(methods.RESTORE_SNAPSHOT, request, timeout, partial(end_of_restore, on_progress=on_progress))
+
+    def snapshots(self, *, timeout: float | None = None) -> list[Snapshot]:
+        """List the snapshots, newest first."""
+        deadline = _deadline(self._transport, timeout)
+        reply = self._transport.call(methods.LIST_SNAPSHOTS, search_pb2.ListSnapshotsRequest(), deadline)
+        return [snapshot_of(one) for one in reply.snapshots]
+
+    def delete_snapshot(self, name: str, *, timeout: float | None = None) -> None:
+        """Delete a snapshot."""
+        request = search_pb2.DeleteSnapshotRequest(snapshot=name)
+        self._transport.call(methods.DELETE_SNAPSHOT, request, _deadline(self._transport, timeout))
+
+    def _last(self, method: Any, request: Any, timeout: float | None, read: Callable[[Any], _ReplyT | None]) -> _ReplyT:
+        """Follow a stream of progress to its last message."""
+        call = self._transport.start("unary_stream", method, request, Deadline(check_timeout(timeout)).timeout())
+        try:
+            for message in call:
+                if (end := read(message)) is not None:
+                    return end
+        except grpc.RpcError as failure:
+            raise error_of_call(failure) from failure
+        finally:
+            call.cancel()
+        raise InternalError("the stream ended before its result")
 
 
 def _deadline(transport: Transport, timeout: float | None) -> Deadline:

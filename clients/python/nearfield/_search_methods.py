@@ -9,15 +9,19 @@ __all__ = [
     "BATCH_SEARCH",
     "COUNT",
     "CREATE_COLLECTION",
+    "CREATE_SNAPSHOT",
     "DELETE_COLLECTION",
     "DELETE_POINTS",
+    "DELETE_SNAPSHOT",
     "FACET",
     "FIND_DUPLICATES",
     "GET_COLLECTION",
     "GET_POINTS",
     "LIST_COLLECTIONS",
+    "LIST_SNAPSHOTS",
     "LIST_TENANTS",
     "RECOMMEND",
+    "RESTORE_SNAPSHOT",
     "SCROLL",
     "SEARCH",
     "SET_COLLECTION_ALIAS",
@@ -81,4 +85,24 @@ FIND_DUPLICATES = Method(
     f"{_SERVICE}/FindDuplicates",
     search_pb2.FindDuplicatesRequest.SerializeToString,
     search_pb2.FindDuplicatesResponse.FromString,
+)
+CREATE_SNAPSHOT = Method(
+    f"{_SERVICE}/CreateSnapshot",
+    search_pb2.CreateSnapshotRequest.SerializeToString,
+    search_pb2.CreateSnapshotResponse.FromString,
+)
+RESTORE_SNAPSHOT = Method(
+    f"{_SERVICE}/RestoreSnapshot",
+    search_pb2.RestoreSnapshotRequest.SerializeToString,
+    search_pb2.RestoreSnapshotResponse.FromString,
+)
+LIST_SNAPSHOTS = Method(
+    f"{_SERVICE}/ListSnapshots",
+    search_pb2.ListSnapshotsRequest.SerializeToString,
+    search_pb2.ListSnapshotsResponse.FromString,
+)
+DELETE_SNAPSHOT = Method(
+    f"{_SERVICE}/DeleteSnapshot",
+    search_pb2.DeleteSnapshotRequest.SerializeToString,
+    search_pb2.DeleteSnapshotResponse.FromString,
 )

@@ -19,6 +19,7 @@ from nearfield_server.cli.rerank import rerank
 from nearfield_server.cli.search import search
 from nearfield_server.cli.serve import serve
 from nearfield_server.cli.similarity import similarity
+from nearfield_server.cli.snapshots_command import snapshots_app
 from nearfield_server.cli.tokenize import tokenize
 
 __all__ = ["app", "run"]
@@ -56,6 +57,7 @@ for command in (serve, embed, rerank, classify, similarity, tokenize, export, do
     app.command()(command)
 app.add_typer(models_app)
 app.add_typer(collections_app)
+app.add_typer(snapshots_app)
 
 
 def run(arguments: list[str]) -> int:

@@ -42,6 +42,11 @@ class Search(Section):
     memory_bytes: Count = Field(
         64 * MIB, ge=0, le=1 << 40, description="Vectors of each collection kept in memory; 0 to 1099511627776 bytes."
     )
+    snapshots: str = Field(
+        "",
+        description="Where snapshots are kept: a folder, or a URL such as s3://bucket/prefix (nearfield[s3]); empty: "
+        "data_dir/snapshots.",
+    )
     sweep_seconds: Number = Field(
         60.0, gt=0.0, le=86400.0, description="Seconds between removals of points past their time; over 0 to 86400."
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from nearfield_server.core.json_file import write_json
 from nearfield_server.errors import ConfigError
 
 __all__ = ["DEFAULT", "Aliases"]
@@ -51,7 +51,7 @@ class Aliases:
             changed[alias] = None
         else:
             changed.pop(alias, None)
-        _write(self._file, changed)
+        write_json(self._file, changed)
         self._set = changed
 
 
@@ -67,19 +67,3 @@ def _read(file: Path) -> dict[str, str | None]:
         msg = f"{file}: must map aliases to models; mend or delete it, and set the aliases again"
         raise ConfigError(msg)
     return content
-
-
-def _write(file: Path, content: Mapping[str, str | None]) -> None:
-    """Replace the file whole, and make sure that it is on the disk."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(file.name + ".new")
-    with temporary.open("w", encoding="utf-8") as stream:
-        json.dump(content, stream, indent=1, sort_keys=True)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(file)
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

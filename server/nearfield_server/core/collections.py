@@ -12,6 +12,7 @@ import math
 import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -93,8 +94,19 @@ class CollectionView:
 class Collections:
     """All collections of a server. Used on the event loop."""
 
-    def __init__(self, engine: Engine, models: ModelRegistry, aliases: Aliases, settings: CollectionsSettings) -> None:
-        """Hold the collections of `engine`, whose texts `models` embeds."""
+    def __init__(
+        self,
+        engine: Engine,
+        models: ModelRegistry,
+        aliases: Aliases,
+        unfinished: Aliases,
+        settings: CollectionsSettings,
+    ) -> None:
+        """Hold the collections of `engine`, whose texts `models` embeds.
+
+        `unfinished` keeps the names of those that a restart does away with.
+        """
+        self._unfinished = unfinished
         self._engine = engine
         self._models = models
         self._aliases = aliases
@@ -111,6 +123,8 @@ class Collections:
     async def open(self) -> None:
         """Open what the engine holds. Raises `ConfigError`."""
         await self._engine.start()
+        for name in self._unfinished.all():  # a server that was killed was restoring it
+            await self.abandon(name)
         self.ready = True
         self._models.changes.notify()
 
@@ -147,30 +161,54 @@ class Collections:
             InvalidInput: a field is wrong, or the model can't do it.
             ModelNotFound, ModelNotReady: of its model.
         """
-        check_name("name", asked.name)
+        check_name("name", asked.name)  # before the model is asked for
         _check_indexes("payload_indexes", asked.payload_indexes)
         _check_ttl(asked.ttl_seconds)
         spec = self._spec(asked)
+        return await self.view(await self.add(spec))
+
+    async def add(self, spec: CollectionSpec, field_: str = "name", *, unfinished: bool = False) -> Store:
+        """Make a collection that is already decided; `unfinished` ones are gone after a restart, until `finished`.
+
+        Raises:
+            AlreadyExists: there is a collection or an alias of that name.
+            FailedPrecondition: there are as many collections as the settings allow.
+            InvalidInput: it can't be a name; `field_` is blamed.
+        """
+        check_name(field_, spec.name)
         async with self._changing:
             stores = self._opened()
-            self._check_free("name", asked.name, stores)
-            if asked.name in stores:
-                raise AlreadyExists("name: there is a collection of that name", f"collections/{asked.name}")
+            self._check_free(field_, spec.name, stores)
+            if spec.name in stores:
+                raise AlreadyExists(f"{field_}: there is a collection of that name", f"collections/{spec.name}")
             if len(stores) >= (most := self._settings.max_collections):
                 text = f"there are {len(stores)} collections; at most {most} (search.max_collections): delete one"
                 raise FailedPrecondition("collections", text)
-            store = await self._engine.create(spec)
-        return await self._view(store)
+            if unfinished:
+                await asyncio.to_thread(self._unfinished.put, spec.name, "restoring")
+            return await self._engine.create(spec)
+
+    async def finished(self, name: str) -> None:
+        """Keep a collection that was added as unfinished."""
+        async with self._changing:
+            await asyncio.to_thread(self._unfinished.put, name, "")
+
+    async def abandon(self, name: str) -> None:
+        """Delete a collection that was added as unfinished."""
+        async with self._changing:
+            with suppress(CollectionNotFound):
+                await self._engine.drop(name)
+            await asyncio.to_thread(self._unfinished.put, name, "")
 
     async def get(self, name: str) -> CollectionView:
         """Give one by name or alias. Raises `CollectionNotFound`."""
-        return await self._view(self.store(name))
+        return await self.view(self.store(name))
 
     async def list(self) -> list[CollectionView]:
         """Give all, by name."""
         views = []
         for _, store in sorted(self._opened().items()):
-            views.append(await self._view(store))
+            views.append(await self.view(store))
         return views
 
     async def stats(self) -> dict[str, CollectionStats]:
@@ -204,7 +242,7 @@ class Collections:
                     durability=change.durability or spec.durability,
                 )
             )
-        return await self._view(store)
+        return await self.view(store)
 
     async def delete(self, name: str) -> None:
         """Delete a collection with its points.
@@ -259,7 +297,8 @@ class Collections:
         if self._aliases.target(name) in stores:
             raise AlreadyExists(f"{field_}: there is an alias of that name", f"aliases/{name}")
 
-    async def _view(self, store: Store) -> CollectionView:
+    async def view(self, store: Store) -> CollectionView:
+        """Give a collection as callers see it."""
         spec = store.spec
         return CollectionView(spec, await store.stats(), self._aliases.of(spec.name), self._settings.engine)
 

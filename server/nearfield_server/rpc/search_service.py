@@ -10,6 +10,7 @@ from nearfield.v1 import search_pb2, search_pb2_grpc
 from nearfield_server.rpc.collections import CollectionRpcs
 from nearfield_server.rpc.points import PointRpcs
 from nearfield_server.rpc.searches import SearchRpcs
+from nearfield_server.rpc.snapshots import SnapshotRpcs
 
 __all__ = ["SearchServicer"]
 
@@ -17,11 +18,14 @@ __all__ = ["SearchServicer"]
 class SearchServicer(search_pb2_grpc.SearchServiceServicer):
     """Collections, points and searches."""
 
-    def __init__(self, collections: CollectionRpcs, points: PointRpcs, searches: SearchRpcs) -> None:
+    def __init__(
+        self, collections: CollectionRpcs, points: PointRpcs, searches: SearchRpcs, snapshots: SnapshotRpcs
+    ) -> None:
         """Put the parts together."""
         self._collections = collections
         self._points = points
         self._searches = searches
+        self._snapshots = snapshots
 
     async def CreateCollection(
         self, request: search_pb2.CreateCollectionRequest, context: Any
@@ -117,3 +121,31 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         async with aclosing(self._searches.find_duplicates(request, context)) as groups:
             async for group in groups:
                 yield group
+
+    async def CreateSnapshot(
+        self, request: search_pb2.CreateSnapshotRequest, context: Any
+    ) -> AsyncIterator[search_pb2.CreateSnapshotResponse]:
+        """Write a collection to where snapshots are kept."""
+        async with aclosing(self._snapshots.create(request, context)) as steps:
+            async for step in steps:
+                yield step
+
+    async def RestoreSnapshot(
+        self, request: search_pb2.RestoreSnapshotRequest, context: Any
+    ) -> AsyncIterator[search_pb2.RestoreSnapshotResponse]:
+        """Make a collection from a snapshot."""
+        async with aclosing(self._snapshots.restore(request, context)) as steps:
+            async for step in steps:
+                yield step
+
+    async def ListSnapshots(
+        self, request: search_pb2.ListSnapshotsRequest, context: Any
+    ) -> search_pb2.ListSnapshotsResponse:
+        """Give all snapshots."""
+        return await self._snapshots.list(request, context)
+
+    async def DeleteSnapshot(
+        self, request: search_pb2.DeleteSnapshotRequest, context: Any
+    ) -> search_pb2.DeleteSnapshotResponse:
+        """Delete a snapshot."""
+        return await self._snapshots.delete(request, context)

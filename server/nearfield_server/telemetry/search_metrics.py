@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -58,6 +59,12 @@ class SearchMetrics:
         self._deleted = Counter(
             "nearfield_points_deleted", "Points deleted by callers", ["collection"], registry=registry
         )
+        self._snapshots = Counter(
+            "nearfield_snapshots", "Snapshots created and restored", ["operation", "outcome"], registry=registry
+        )
+        for operation in ("create", "restore"):
+            for outcome in ("ok", "error"):
+                self._snapshots.labels(operation, outcome)
         self._names = _Names()
         self._collections = _Collections(self._names)
         registry.register(self._collections)
@@ -75,6 +82,16 @@ class SearchMetrics:
     def deleted(self, collection: str, points: int) -> None:
         """Count points that a caller deleted."""
         self._deleted.labels(self._names.label(collection)).inc(points)
+
+    @contextmanager
+    def snapshot(self, operation: str) -> Iterator[None]:
+        """Count what a block does: "create" or "restore", and whether it came to its end."""
+        try:
+            yield
+        except BaseException:
+            self._snapshots.labels(operation, "error").inc()
+            raise
+        self._snapshots.labels(operation, "ok").inc()
 
     def forget(self, collection: str) -> None:
         """Remove the series of a collection that was deleted; its name makes room for another."""
