@@ -173,6 +173,30 @@ def test_a_wrong_row_is_named(collection):
     assert all(f"rows[{one.row}]" in str(one.error) for one in result.errors)
 
 
+def test_what_may_change_of_a_collection(make):
+    collection = make(dimensions=3, payload_indexes={"n": "integer"})
+    changed = collection.update(
+        add_payload_indexes={"kind": "keyword"},
+        drop_payload_indexes=["n"],
+        ttl=60,
+        quantization="none",
+        durability="disk",
+    )
+    assert (changed.payload_indexes, changed.ttl.total_seconds(), changed.durability) == (
+        {"kind": "keyword"},
+        60,
+        "disk",
+    )
+    assert collection.update(ttl=0).ttl is None
+    assert collection.update().payload_indexes == {"kind": "keyword"}
+    with pytest.raises(nearfield.InvalidArgument, match="no field of that path"):
+        collection.update(drop_payload_indexes=["n"])
+    with pytest.raises(TypeError, match="give a list"):
+        collection.update(drop_payload_indexes="kind")
+    with pytest.raises(TypeError, match="dimensions"):
+        collection.update(dimensions=4)
+
+
 def test_a_tenant_sees_its_own(server):
     with nearfield.Client(server.target) as client:
         mine = client.create_collection(next(_NAMES), dimensions=3)

@@ -73,6 +73,7 @@ PUBLIC = [
     "Unavailable",
     "Unimplemented",
     "UnknownError",
+    "UpdateOptions",
     "UpsertOptions",
     "UpsertResult",
 ]

@@ -53,6 +53,7 @@ from nearfield._search_types import (
     RowError,
     ScrollOptions,
     SearchOptions,
+    UpdateOptions,
     UpsertOptions,
     UpsertResult,
 )
@@ -138,6 +139,7 @@ __all__ = [
     "Unavailable",
     "Unimplemented",
     "UnknownError",
+    "UpdateOptions",
     "UpsertOptions",
     "UpsertResult",
 ]

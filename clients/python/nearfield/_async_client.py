@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
 
 from nearfield import _methods
-from nearfield._async_collection import AsyncCollections
+from nearfield._async_collections import AsyncCollections
 from nearfield._async_stream import AsyncStream
 from nearfield._async_transport import AsyncTransport
 from nearfield._cache import ModelCache, same_model

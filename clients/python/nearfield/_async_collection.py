@@ -3,24 +3,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
-from functools import partial
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from typing import Any, Literal, TypeVar, Unpack
 
 import grpc
 
 from nearfield import _search_methods as methods
 from nearfield._async_transport import AsyncTransport
-from nearfield._channel import check_timeout
+from nearfield._channel import call_deadline, check_timeout
 from nearfield._deadline import Deadline
-from nearfield._errors import InternalError, InvalidArgument, NearfieldError
+from nearfield._errors import InvalidArgument, NearfieldError
 from nearfield._frames import arrow_of, pandas_of
 from nearfield._methods import Method
 from nearfield._retry import next_delay
 from nearfield._rows import iterate_rows
 from nearfield._search_requests import (
     Query,
-    create_request,
     duplicates_of,
     duplicates_request,
     facet_of,
@@ -36,10 +34,10 @@ from nearfield._search_requests import (
     search_request,
     selection,
     tenants_request,
+    update_request,
 )
 from nearfield._search_types import (
     CollectionInfo,
-    CollectionOptions,
     DuplicateGroup,
     FilterLike,
     Group,
@@ -49,15 +47,15 @@ from nearfield._search_types import (
     RecommendOptions,
     ScrollOptions,
     SearchOptions,
+    UpdateOptions,
     UpsertOptions,
     UpsertResult,
 )
-from nearfield._snapshots import OnProgress, Snapshot, end_of_create, end_of_restore, snapshot_of
 from nearfield._status import error_of_call
 from nearfield._upsert import Batch, UpsertPlan
 from nearfield.v1 import search_pb2
 
-__all__ = ["AsyncCollection", "AsyncCollections"]
+__all__ = ["AsyncCollection"]
 
 _RequestT = TypeVar("_RequestT")
 _ReplyT = TypeVar("_ReplyT")
@@ -81,6 +79,11 @@ class AsyncCollection:
         """Tell of the collection as it is now."""
         request = search_pb2.GetCollectionRequest(collection=self.name)
         return info_of((await self._call(methods.GET_COLLECTION, request, timeout)).collection)
+
+    async def update(self, **options: Unpack[UpdateOptions]) -> CollectionInfo:
+        """Change payload indexes, time to live, quantisation or durability; see `UpdateOptions`."""
+        request = update_request(self.name, options)
+        return info_of((await self._call(methods.UPDATE_COLLECTION, request, options.get("timeout"))).collection)
 
     async def upsert(self, rows: Any, **options: Unpack[UpsertOptions]) -> UpsertResult:
         """Store rows, in requests of a bounded size: any number of them takes no more memory than one.
@@ -285,123 +288,4 @@ class AsyncCollection:
                 plan.accept(batch, reply)
 
     async def _call(self, method: Method[_RequestT, _ReplyT], request: _RequestT, timeout: float | None) -> _ReplyT:
-        return await self._transport.call(method, request, _deadline(self._transport, timeout))
-
-
-class AsyncCollections:
-    """What a client does with collections as a whole."""
-
-    _transport: AsyncTransport
-
-    def collection(self, name: str, tenant: str = "") -> AsyncCollection:
-        """Give a handle of a collection or alias, for one tenant; the server isn't asked whether it is there."""
-        return AsyncCollection(self._transport, name, tenant)
-
-    async def create_collection(self, name: str, **options: Unpack[CollectionOptions]) -> AsyncCollection:
-        """Make a collection. Raises AlreadyExists when there is one, or an alias, of that name.
-
-        Args:
-            name: 1 to 64 letters, digits, dots, dashes or underscores.
-            **options: see `CollectionOptions`.
-        """
-        request = create_request(name, options)
-        deadline = _deadline(self._transport, options.get("timeout"))
-        await self._transport.call(methods.CREATE_COLLECTION, request, deadline)
-        return AsyncCollection(self._transport, name)
-
-    async def collections(self, *, timeout: float | None = None) -> list[CollectionInfo]:
-        """List the collections, by name."""
-        deadline = _deadline(self._transport, timeout)
-        request = search_pb2.ListCollectionsRequest()
-        reply = await self._transport.call(methods.LIST_COLLECTIONS, request, deadline)
-        return [info_of(one) for one in reply.collections]
-
-    async def delete_collection(self, name: str, *, timeout: float | None = None) -> None:
-        """Delete a collection with all its points. Raises FailedPrecondition while an alias stands for it."""
-        request = search_pb2.DeleteCollectionRequest(collection=name)
-        await self._transport.call(methods.DELETE_COLLECTION, request, _deadline(self._transport, timeout))
-
-    async def set_collection_alias(self, alias: str, collection: str, *, timeout: float | None = None) -> str:
-        """Let `alias` stand for a collection, at once; "" takes it away. Give what it stood for before, or ""."""
-        request = search_pb2.SetCollectionAliasRequest(alias=alias, collection=collection)
-        deadline = _deadline(self._transport, timeout)
-        return (await self._transport.call(methods.SET_COLLECTION_ALIAS, request, deadline)).previous
-
-    async def create_snapshot(
-        self,
-        collection: str,
-        name: str = "",
-        *,
-        on_progress: OnProgress | None = None,
-        timeout: float | None = None,
-    ) -> Snapshot:
-        """Keep all points of a collection as files where the server keeps snapshots.
-
-        Args:
-            collection: its name or alias.
-            name: of the snapshot; "": the collection's with the time.
-            on_progress: called about once a second.
-            timeout: seconds for the whole call; None is no limit. What was begun is removed then.
-
-        Raises:
-            AlreadyExists: there is a snapshot of that name.
-        """
-        request = search_pb2.CreateSnapshotRequest(collection=collection, name=name)
-        return await self._last(
-            methods.CREATE_SNAPSHOT, request, timeout, partial(end_of_create, on_progress=on_progress)
-        )
-
-    async def restore_snapshot(
-        self,
-        snapshot: str,
-        collection: str = "",
-        *,
-        on_progress: OnProgress | None = None,
-        timeout: float | None = None,
-    ) -> CollectionInfo:
-        """Make a new collection from a snapshot, whose files are verified first.
-
-        Args:
-            snapshot: its name.
-            collection: name of the new collection; "": that of the one that the snapshot was made of.
-            on_progress: called about once a second.
-            timeout: seconds for the whole call; None is no limit. What was begun is deleted then.
-
-        Raises:
-            AlreadyExists: there is a collection of that name.
-            DataLoss: a file is damaged.
-        """
-        request = search_pb2.RestoreSnapshotRequest(snapshot=snapshot, collection=collection)
-        return await self._last(
-            methods.RESTORE_SNAPSHOT, request, timeout, lambda one: end_of_restore(one, on_progress)
-        )
-
-    async def snapshots(self, *, timeout: float | None = None) -> list[Snapshot]:
-        """List the snapshots, newest first."""
-        deadline = _deadline(self._transport, timeout)
-        reply = await self._transport.call(methods.LIST_SNAPSHOTS, search_pb2.ListSnapshotsRequest(), deadline)
-        return [snapshot_of(one) for one in reply.snapshots]
-
-    async def delete_snapshot(self, name: str, *, timeout: float | None = None) -> None:
-        """Delete a snapshot."""
-        request = search_pb2.DeleteSnapshotRequest(snapshot=name)
-        await self._transport.call(methods.DELETE_SNAPSHOT, request, _deadline(self._transport, timeout))
-
-    async def _last(
-        self, method: Any, request: Any, timeout: float | None, read: Callable[[Any], _ReplyT | None]
-    ) -> _ReplyT:
-        """Follow a stream of progress to its last message."""
-        call = self._transport.start("unary_stream", method, request, Deadline(check_timeout(timeout)).timeout())
-        try:
-            async for message in call:
-                if (end := read(message)) is not None:
-                    return end
-        except grpc.RpcError as failure:
-            raise error_of_call(failure) from failure
-        finally:
-            call.cancel()
-        raise InternalError("the stream ended before its result")
-
-
-def _deadline(transport: AsyncTransport, timeout: float | None) -> Deadline:
-    return Deadline(transport.settings.timeout if timeout is None else check_timeout(timeout))
+        return await self._transport.call(method, request, call_deadline(self._transport.settings, timeout))

@@ -10,10 +10,20 @@ from typing import Any, Literal, TypeAlias, TypedDict
 
 import grpc
 
+from nearfield._deadline import Deadline
 from nearfield._retry import RetryPolicy
 from nearfield._types import Pem, Tls
 
-__all__ = ["LOAD_SECONDS", "ClientOptions", "Compression", "Metadata", "Settings", "check_timeout", "make_settings"]
+__all__ = [
+    "LOAD_SECONDS",
+    "ClientOptions",
+    "Compression",
+    "Metadata",
+    "Settings",
+    "call_deadline",
+    "check_timeout",
+    "make_settings",
+]
 
 Compression: TypeAlias = Literal["gzip", "deflate"]
 Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
@@ -113,6 +123,11 @@ def check_timeout(timeout: float | None) -> float | None:
         bounds = f"greater than 0, at most {_LONGEST_TIMEOUT_SECONDS:,}"
         raise ValueError(f"timeout is {timeout}; it must be a number of seconds {bounds}, or None for no deadline")
     return timeout
+
+
+def call_deadline(settings: Settings, timeout: float | None) -> Deadline:
+    """Give the deadline of a call that begins now; `timeout` None: the client's own. Raises ValueError."""
+    return Deadline(settings.timeout if timeout is None else check_timeout(timeout))
 
 
 def _check_target(target: str) -> str:

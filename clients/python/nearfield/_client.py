@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar, Unpack, overload
 from nearfield import _methods
 from nearfield._cache import ModelCache, same_model
 from nearfield._channel import LOAD_SECONDS, ClientOptions, check_timeout, make_settings
-from nearfield._collection import Collections
+from nearfield._collections import Collections
 from nearfield._convert_models import aliases_of, model_of
 from nearfield._deadline import Deadline
 from nearfield._embed_jobs import EmbedJob, MultiJob, SparseJob

@@ -25,6 +25,7 @@ __all__ = [
     "SCROLL",
     "SEARCH",
     "SET_COLLECTION_ALIAS",
+    "UPDATE_COLLECTION",
     "UPSERT",
 ]
 
@@ -105,4 +106,9 @@ DELETE_SNAPSHOT = Method(
     f"{_SERVICE}/DeleteSnapshot",
     search_pb2.DeleteSnapshotRequest.SerializeToString,
     search_pb2.DeleteSnapshotResponse.FromString,
+)
+UPDATE_COLLECTION = Method(
+    f"{_SERVICE}/UpdateCollection",
+    search_pb2.UpdateCollectionRequest.SerializeToString,
+    search_pb2.UpdateCollectionResponse.FromString,
 )

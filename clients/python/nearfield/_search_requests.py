@@ -29,6 +29,7 @@ from nearfield._search_types import (
     RecommendOptions,
     ScrollOptions,
     SearchOptions,
+    UpdateOptions,
 )
 from nearfield._types import Array
 from nearfield._upsert import vector_bytes
@@ -52,6 +53,7 @@ __all__ = [
     "search_request",
     "selection",
     "tenants_request",
+    "update_request",
 ]
 
 TENANTS_AT_ONCE = 1000
@@ -70,6 +72,28 @@ def create_request(name: str, options: CollectionOptions) -> search_pb2.CreateCo
         request.payload_indexes[field] = _enum(search_pb2.FieldType, "FIELD_TYPE_", "payload_indexes", kind)
     request.keyword_search.language = options.get("keyword_language", "")
     request.keyword_search.disabled = not options.get("keyword_search", True)
+    _put_keeping(request, options)
+    return request
+
+
+def update_request(name: str, options: UpdateOptions) -> search_pb2.UpdateCollectionRequest:
+    """Make the request. Raises TypeError or ValueError."""
+    check_options(options, UpdateOptions)
+    dropped = options.get("drop_payload_indexes") or ()
+    if isinstance(dropped, str):
+        raise TypeError("drop_payload_indexes is one path; give a list of them")
+    request = search_pb2.UpdateCollectionRequest(collection=name, drop_payload_indexes=dropped)
+    for field, kind in (options.get("add_payload_indexes") or {}).items():
+        request.add_payload_indexes[field] = _enum(search_pb2.FieldType, "FIELD_TYPE_", "add_payload_indexes", kind)
+    _put_keeping(request, options)
+    return request
+
+
+def _put_keeping(
+    request: search_pb2.CreateCollectionRequest | search_pb2.UpdateCollectionRequest,
+    options: CollectionOptions | UpdateOptions,
+) -> None:
+    """Put how and how long points are kept."""
     if (quantization := options.get("quantization")) is not None:
         wrapper = search_pb2.VectorQuantization
         request.quantization = _enum(wrapper, "VECTOR_QUANTIZATION_", "quantization", quantization)
@@ -77,7 +101,6 @@ def create_request(name: str, options: CollectionOptions) -> search_pb2.CreateCo
         request.ttl.FromTimedelta(ttl if isinstance(ttl, timedelta) else timedelta(seconds=ttl))
     if (durability := options.get("durability")) is not None:
         request.durability = _enum(search_pb2.Durability, "DURABILITY_", "durability", durability)
-    return request
 
 
 def info_of(message: search_pb2.Collection) -> CollectionInfo:

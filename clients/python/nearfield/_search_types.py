@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias, TypedDict
@@ -31,6 +31,7 @@ __all__ = [
     "RowError",
     "ScrollOptions",
     "SearchOptions",
+    "UpdateOptions",
     "UpsertOptions",
     "UpsertResult",
 ]
@@ -193,6 +194,26 @@ class CollectionOptions(TypedDict, total=False):
     keyword_search: bool
     quantization: Literal["int8", "none"]
     ttl: timedelta | float | None
+    durability: Literal["process", "disk"]
+    timeout: float | None
+
+
+class UpdateOptions(TypedDict, total=False):
+    """What to change of a collection; what is left out stays.
+
+    Keys:
+        add_payload_indexes: payload fields to index, with the type of each.
+        drop_payload_indexes: payload fields that are to lose their index.
+        ttl: time after which points vanish that are stored from now on and don't say when; 0: never.
+        quantization: "int8" or "none"; the index is built again.
+        durability: "process" or "disk", for writes from now on.
+        timeout: seconds for the whole call, retries included; None is the client's own default.
+    """
+
+    add_payload_indexes: Mapping[str, FieldType]
+    drop_payload_indexes: Iterable[str]
+    ttl: timedelta | float
+    quantization: Literal["int8", "none"]
     durability: Literal["process", "disk"]
     timeout: float | None
 

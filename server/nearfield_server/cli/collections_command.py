@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -78,9 +78,7 @@ def create(
 ) -> None:
     """Make a collection."""
     with reporting():
-        fields = dict(one.partition("=")[::2] for one in index or ())
-        if unclear := [name for name, kind in fields.items() if not kind]:
-            raise CliError(f"--index {unclear[0]}: give its type too, such as {unclear[0]}=keyword")
+        fields = _fields(index)
         with connected(target, local=False) as connection:
             try:
                 connection.client.create_collection(
@@ -92,6 +90,37 @@ def create(
             except ValueError as error:
                 raise CliError(str(error).replace("payload_indexes", "--index", 1)) from error
         typer.echo(f"made collection {name}")
+
+
+@collections_app.command()
+def update(
+    name: NameArgument,
+    index: Annotated[
+        list[str] | None, typer.Option("--index", metavar="FIELD=TYPE", help="Payload field to index; repeatable.")
+    ] = None,
+    drop_index: Annotated[
+        list[str] | None, typer.Option(metavar="FIELD", help="Payload field that loses its index; repeatable.")
+    ] = None,
+    ttl: Annotated[
+        float | None, typer.Option(min=0, help="Seconds after which new points vanish that don't say when; 0: never.")
+    ] = None,
+    quantization: Annotated[str | None, typer.Option(help="int8 or none; the index is built again.")] = None,
+    durability: Annotated[str | None, typer.Option(help="process or disk, for writes from now on.")] = None,
+    target: TargetOption = DEFAULT_TARGET,
+) -> None:
+    """Change payload indexes, time to live, quantisation or durability."""
+    given = {"ttl": ttl, "quantization": quantization, "durability": durability}
+    options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    with reporting(), connected(target, local=False) as connection:
+        try:
+            connection.client.collection(name).update(
+                add_payload_indexes=_fields(index),  # type: ignore[arg-type]  # the client checks them
+                drop_payload_indexes=drop_index or (),
+                **options,
+            )
+        except ValueError as error:
+            raise CliError(str(error).replace("add_payload_indexes", "--index", 1)) from error
+        typer.echo(f"changed collection {name}")
 
 
 @collections_app.command()
@@ -123,6 +152,14 @@ def delete(
             typer.confirm(f"Delete {name} with its {points:,} points?", abort=True)
         connection.client.delete_collection(name)
         typer.echo(f"deleted {name}, {points:,} points")
+
+
+def _fields(index: list[str] | None) -> dict[str, str]:
+    """Give the types of fields by path. Raises `CliError`."""
+    fields = dict(one.partition("=")[::2] for one in index or ())
+    if unclear := [name for name, kind in fields.items() if not kind]:
+        raise CliError(f"--index {unclear[0]}: give its type too, such as {unclear[0]}=keyword")
+    return fields
 
 
 def _facts(info: CollectionInfo) -> dict[str, object]:

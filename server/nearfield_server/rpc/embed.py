@@ -143,10 +143,7 @@ class EmbedServicer(embed_pb2_grpc.EmbedServiceServicer):
         return self._within_limit("sequences", embed_pb2.DetokenizeResponse(model=model, texts=texts))
 
     def _within_limit(self, field: str, reply: _M) -> _M:
-        """Refuse replies whose size only the work tells."""
-        if (size := reply.ByteSize()) > (limit := self._registry.limits.max_response_bytes):
-            raise InvalidInput(field, f"the reply has {size} bytes, over {limit}: send fewer at once", limit=limit)
-        return reply
+        return replies.within_limit(field, reply, self._registry.limits, "send fewer at once")
 
 
 def deadline_of(context: Any) -> float | None:

@@ -13,7 +13,7 @@ from nearfield_server.core.models import ModelRegistry
 from nearfield_server.core.points import Points, UpsertCall
 from nearfield_server.engines.base import Store, StreamPosition
 from nearfield_server.errors import InvalidInput
-from nearfield_server.rpc import convert, filters, payload
+from nearfield_server.rpc import convert, filters, payload, replies
 from nearfield_server.rpc.embed import deadline_of, tenant_of
 from nearfield_server.rpc.enums import PRIORITIES, UPSERT_MODES
 from nearfield_server.rpc.message_stream import MAX_ID_BYTES, MessageStream, Window, patiently
@@ -134,9 +134,7 @@ class PointRpcs:
         counts = await self._store(request).facet(whose, path, condition, limit=limit)
         values = [search_pb2.FacetValue(value=filter_value(one.value), count=one.count) for one in counts]
         reply = search_pb2.FacetResponse(values=values)
-        if (size := reply.ByteSize()) > (most := self._registry.limits.max_response_bytes):
-            raise InvalidInput("limit", f"the reply has {size} bytes, over {most}: ask for fewer", limit=most)
-        return reply
+        return replies.within_limit("limit", reply, self._registry.limits, "ask for fewer")
 
     async def tenants(self, request: search_pb2.ListTenantsRequest, _: Any) -> search_pb2.ListTenantsResponse:
         """Give tenants with their points."""

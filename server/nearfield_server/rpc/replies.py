@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from nearfield.v1 import embed_pb2, model_pb2, types_pb2
 from nearfield_server.core.embedder import SimilarityResult
+from nearfield_server.errors import InvalidInput
 from nearfield_server.rpc.enums import POOLINGS, STATES, TO_DTYPE, TO_METRIC, TO_OUTPUT
 from nearfield_server.types import (
     DType,
@@ -32,7 +35,17 @@ __all__ = [
     "sparse_response",
     "timings",
     "tokenized_text",
+    "within_limit",
 ]
+
+_M = TypeVar("_M", bound=Message)
+
+
+def within_limit(field: str, reply: _M, limits: Limits, advice: str) -> _M:
+    """Give a reply whose size only the work told. Raises `InvalidInput` where it is over the limit."""
+    if (size := reply.ByteSize()) > (limit := limits.max_response_bytes):
+        raise InvalidInput(field, f"the reply has {size} bytes, over {limit}: {advice}", limit=limit)
+    return reply
 
 
 def matrix(values: np.ndarray[tuple[int, int], np.dtype[np.generic]], dtype: DType) -> types_pb2.Matrix:

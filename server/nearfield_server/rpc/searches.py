@@ -16,7 +16,7 @@ from nearfield_server.core.models import ModelRegistry
 from nearfield_server.core.recommender import Recommender
 from nearfield_server.core.searcher import Searcher
 from nearfield_server.errors import InvalidInput
-from nearfield_server.rpc import search_convert
+from nearfield_server.rpc import replies, search_convert
 from nearfield_server.rpc.embed import deadline_of, tenant_of
 from nearfield_server.rpc.message_stream import MAX_ID_BYTES, MessageStream, Window, patiently
 from nearfield_server.rpc.status import to_status
@@ -122,10 +122,8 @@ class SearchRpcs:
         return self._within_limit("top_k", reply)
 
     def _within_limit(self, field: str, reply: _M) -> _M:
-        if (size := reply.ByteSize()) > (limit := self._registry.limits.max_response_bytes):
-            text = f"the reply has {size} bytes, over {limit}: ask for fewer, or for less of each (select)"
-            raise InvalidInput(field, text, limit=limit)
-        return reply
+        advice = "ask for fewer, or for less of each (select)"
+        return replies.within_limit(field, reply, self._registry.limits, advice)
 
 
 def _check_id(id_: str) -> None:
