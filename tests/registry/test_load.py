@@ -77,7 +77,7 @@ def test_what_cannot_be_loaded_or_unloaded(repository, serve):
         refused(lambda one=name: load(stubs, one), "NOT_FOUND", "no model of that name")
         refused(lambda one=name: load(stubs, "mine", one), "NOT_FOUND", "no model of that name")
     refused(lambda: load(stubs, ""), "INVALID_ARGUMENT", "which model?")
-    refused(lambda: load(stubs, "mine\n"), "INVALID_ARGUMENT", "not a model name")
+    refused(lambda: load(stubs, "mine\n"), "INVALID_ARGUMENT", "not a name")
     refused(lambda: load(stubs, "mine", keep_previous=True, unload_first=True), "INVALID_ARGUMENT", "unload_first")
     refused(lambda: unload(stubs, "other"), "NOT_FOUND", "no model of that name")
     details = refused(lambda: unload(stubs, "all-MiniLM-L6-v2"), "FAILED_PRECONDITION", "is the default model")

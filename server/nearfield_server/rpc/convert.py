@@ -104,7 +104,7 @@ def ordering(prefix: str, request: Any) -> Consistency:
 def check_model_name(field: str, name: str) -> str:
     """Refuse names that can't be a model's and could do harm in a log. Raises `InvalidInput`."""
     if len(name) > MAX_NAME or _FORBIDDEN_IN_NAMES.search(name):
-        raise InvalidInput(field, "not a model name: 1 to 64 letters, digits, dots, dashes or underscores")
+        raise InvalidInput(field, "not a name: 1 to 64 letters, digits, dots, dashes or underscores")
     return name
 
 
