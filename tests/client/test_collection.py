@@ -197,6 +197,46 @@ def test_what_may_change_of_a_collection(make):
         collection.update(dimensions=4)
 
 
+def test_searches_over_one_call(collection):
+    collection.upsert(rows_of(50), vector="v")
+    queries = [[1.0, number, 0.5] if number != 7 else [0.0, 0.0, 0.0] for number in range(300)]
+    found = {one.index: one for one in collection.search_stream(iter(queries), top_k=2)}
+    assert sorted(found) == list(range(300))
+    assert [hit.id for hit in found[3].hits] == [hit.id for hit in collection.search(queries[3], top_k=2)]
+    assert (found[7].hits, type(found[7].error)) == ([], nearfield.InvalidArgument)
+    assert not any(one.error for index, one in found.items() if index != 7)
+    assert list(collection.search_stream([])) == []
+
+
+def test_a_stream_of_searches_that_ends_early(collection):
+    def broken():
+        yield [1.0, 0.0, 0.5]
+        raise KeyError("of the caller")
+
+    with pytest.raises(KeyError, match="of the caller"):
+        list(collection.search_stream(broken()))
+    with pytest.raises(TypeError, match="PointId"):
+        list(collection.search_stream([4]))
+    with pytest.raises(nearfield.DeadlineExceeded):
+        list(collection.search_stream(itertools.repeat([1.0, 0.0, 0.5]), timeout=0.2))
+
+
+def test_a_stream_of_searches_may_be_left(server):
+    with nearfield.Client(server.target, retry=FAST) as client:
+        collection = client.create_collection(next(_NAMES), dimensions=3)
+        stream = collection.search_stream([1.0, number, 0.5] for number in itertools.count())
+        assert next(stream).hits == []
+        stream.close()
+
+    async def leave():
+        async with nearfield.AsyncClient(server.target, retry=FAST) as client:
+            stream = client.collection(collection.name).search_stream([1.0, one, 0.5] for one in itertools.count())
+            assert (await anext(stream)).hits == []
+            await stream.aclose()
+
+    asyncio.run(leave())
+
+
 def test_a_tenant_sees_its_own(server):
     with nearfield.Client(server.target) as client:
         mine = client.create_collection(next(_NAMES), dimensions=3)

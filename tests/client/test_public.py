@@ -58,6 +58,7 @@ PUBLIC = [
     "RowError",
     "ScrollOptions",
     "SearchOptions",
+    "SearchStreamResult",
     "SimilarityOptions",
     "Snapshot",
     "SnapshotProgress",

@@ -38,6 +38,7 @@ from nearfield._options import (
     TokenizeOptions,
 )
 from nearfield._retry import RetryPolicy
+from nearfield._search_stream import SearchStreamResult
 from nearfield._search_types import (
     CollectionInfo,
     CollectionOptions,
@@ -124,6 +125,7 @@ __all__ = [
     "RowError",
     "ScrollOptions",
     "SearchOptions",
+    "SearchStreamResult",
     "SimilarityOptions",
     "Snapshot",
     "SnapshotProgress",

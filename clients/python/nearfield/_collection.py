@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
+from functools import partial
 from typing import Any, Literal, TypeVar, Unpack
 
 import grpc
@@ -34,6 +35,7 @@ from nearfield._search_requests import (
     tenants_request,
     update_request,
 )
+from nearfield._search_stream import SearchStreamResult, results
 from nearfield._search_types import (
     CollectionInfo,
     DuplicateGroup,
@@ -121,6 +123,21 @@ class Collection:
         request = search_pb2.BatchSearchRequest(searches=searches)
         reply = self._call(methods.BATCH_SEARCH, request, options.get("timeout"))
         return [hits_of(one.hits) for one in reply.results]
+
+    def search_stream(
+        self, queries: Iterable[Query], **options: Unpack[SearchOptions]
+    ) -> Generator[SearchStreamResult, None, None]:
+        """Search for any number of queries over one call, many at a time; results come as they are ready.
+
+        A failed search is a result with its `error` and touches no other. The connection isn't made again where it is
+        lost: what has no result yet may be asked for once more.
+
+        Args:
+            queries: an iterable; taken as results are.
+            **options: see `SearchOptions`; `timeout` is of the whole call, None is no limit.
+        """
+        make = partial(search_request, self.name, self.tenant, options=options)
+        return results(self._transport, queries, make, options.get("timeout"))
 
     def recommend(
         self, positive: Iterable[Query], negative: Iterable[Query] = (), **options: Unpack[RecommendOptions]

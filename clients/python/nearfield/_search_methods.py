@@ -24,6 +24,7 @@ __all__ = [
     "RESTORE_SNAPSHOT",
     "SCROLL",
     "SEARCH",
+    "SEARCH_STREAM",
     "SET_COLLECTION_ALIAS",
     "UPDATE_COLLECTION",
     "UPSERT",
@@ -111,4 +112,9 @@ UPDATE_COLLECTION = Method(
     f"{_SERVICE}/UpdateCollection",
     search_pb2.UpdateCollectionRequest.SerializeToString,
     search_pb2.UpdateCollectionResponse.FromString,
+)
+SEARCH_STREAM = Method(
+    f"{_SERVICE}/SearchStream",
+    search_pb2.SearchStreamRequest.SerializeToString,
+    search_pb2.SearchStreamResponse.FromString,
 )
