@@ -268,6 +268,7 @@ def _engine(config: Config, folder: Path) -> Engine:
             exact_below=search.exact_below,
             memory_bytes=search.memory_bytes,
             sweep_seconds=search.sweep_seconds,
+            recall_seconds=search.recall_seconds,
             index=IndexSettings(ef=search.ef),
         ),
     )

@@ -1,6 +1,6 @@
 import re
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -265,6 +265,10 @@ def test_figures_of_collections_are_read_when_they_are_scraped(metrics):
     assert value(metrics, "collection_index_lag", collection="b") == 2
     assert value(metrics, "collection_disk_bytes", collection="b") == 10
     assert value(metrics, "collection_index_state", collection="b", state="failed") == 1
+    assert ("nearfield_collection_recall_ratio", frozenset({("collection", "a")})) not in shown(metrics)
+    metrics.search.watch(lambda: {"a": replace(figures(5), recall=0.975)})
+    assert value(metrics, "collection_recall_ratio", collection="a") == 0.975
+    metrics.search.watch(lambda: {"a": figures(5), "b": figures(1, IndexState.FAILED)})
     assert value(metrics, "collection_index_state", collection="b", state="ready") == 0
 
 

@@ -47,6 +47,12 @@ class Search(Section):
         description="Where snapshots are kept: a folder, or a URL such as s3://bucket/prefix (nearfield[s3]); empty: "
         "data_dir/snapshots.",
     )
+    recall_seconds: Number = Field(
+        3600.0,
+        ge=0.0,
+        le=86400.0,
+        description="Seconds between comparisons of each index with exact search; 0 to 86400, 0: never.",
+    )
     sweep_seconds: Number = Field(
         60.0, gt=0.0, le=86400.0, description="Seconds between removals of points past their time; over 0 to 86400."
     )

@@ -140,11 +140,14 @@ class _Collections(Collector):
         points: dict[str, float] = {}
         lag: dict[str, float] = {}
         disk: dict[str, float] = {}
+        recall: dict[str, float] = {}
         states: dict[tuple[str, str], float] = {}
         for name, one in stats.items():
             label = self._names.label(name)
             for series, figure in ((points, one.points), (lag, one.index_lag), (disk, one.disk_bytes)):
                 series[label] = series.get(label, 0.0) + figure
+            if one.recall is not None:
+                recall[label] = min(recall.get(label, 1.0), one.recall)
             for state in IndexState:
                 key = label, state.value
                 states[key] = states.get(key, 0.0) + (state is one.index_state)
@@ -153,6 +156,7 @@ class _Collections(Collector):
             ("nearfield_collection_points", "Points of all tenants", points),
             ("nearfield_collection_index_lag", "Writes that the index doesn't hold yet", lag),
             ("nearfield_collection_disk_bytes", "Bytes on disk, index included", disk),
+            ("nearfield_collection_recall_ratio", "Share of the nearest that the index found in a sample", recall),
         ):
             family = GaugeMetricFamily(name, text, labels=["collection"])
             for label, value in series.items():

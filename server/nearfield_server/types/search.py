@@ -252,10 +252,14 @@ class FacetCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectionStats:
-    """Figures of a collection, of all tenants. `index_lag`: writes that the index lacks. `disk_bytes`: all files."""
+    """Figures of a collection, of all tenants. `index_lag`: writes that the index lacks. `disk_bytes`: all files.
+
+    `recall`: share of the nearest points that the index found when that was last measured, in [0, 1].
+    """
 
     points: int
     index_lag: int
     index_state: IndexState
     index_message: str
     disk_bytes: int
+    recall: float | None = None

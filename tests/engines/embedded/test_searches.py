@@ -12,6 +12,7 @@ from nearfield_server.engines.embedded.changes import read_changes
 from nearfield_server.engines.embedded.database import connect_reader
 from nearfield_server.engines.embedded.index import IndexNotReady, Rows
 from nearfield_server.engines.embedded.known_rows import KnownRows
+from nearfield_server.engines.embedded.recall import sample_queries
 from nearfield_server.engines.embedded.searching import Searching
 from nearfield_server.types import (
     And,
@@ -180,6 +181,25 @@ async def test_hits_of_an_index_are_checked(indexed, kit, clock):
     assert [hit.id for hit in ranked.hits] == [1, 2, 4]
     assert not ranked.exact
     assert index.waited == [2, 3]
+
+
+async def test_the_recall_of_an_index_is_measured(indexed, monkeypatch):
+    store, index = indexed
+    monkeypatch.setattr(store, "_index", index)
+
+    async def search(queries):
+        first = 6 if queries[0].exact else 1
+        return [[(row, 1.0 - row / 1e6) for row in range(first, first + 10)] for _ in queries]
+
+    monkeypatch.setattr(index, "search", search)
+    assert (await store.stats()).recall is None
+    await store.measure_recall()
+    assert (await store.stats()).recall == 0.5
+    asked = await store._truth.long(sample_queries)
+    assert len(asked) == 8
+    assert {one.tenant for one in asked} == {""}
+    index.state = IndexState.BUILDING
+    assert (await store.stats()).recall is None
 
 
 async def test_an_index_is_asked_for_more_when_too_few_are_left(indexed, kit):

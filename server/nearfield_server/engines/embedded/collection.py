@@ -29,6 +29,7 @@ from nearfield_server.engines.embedded.reads import (
     read_points,
     rows_of_ids,
 )
+from nearfield_server.engines.embedded.recall import measure_recall, sample_queries
 from nearfield_server.engines.embedded.schema import write_meta
 from nearfield_server.engines.embedded.searching import Searching
 from nearfield_server.engines.embedded.settings import EmbeddedSettings
@@ -76,6 +77,7 @@ class EmbeddedStore:
         self._truth = Truth(folder, threads)
         self._filling: asyncio.Task[None] | None = None
         self._to_fill = False
+        self._recall: float | None = None
         self._spec: CollectionSpec
         self._key: bytes
         self._index: VectorIndex
@@ -233,6 +235,7 @@ class EmbeddedStore:
             index_state=state,
             index_message=message if state is IndexState.FAILED else "",
             disk_bytes=disk_bytes,
+            recall=self._recall if state is IndexState.READY else None,
         )
 
     async def update(self, spec: CollectionSpec) -> None:
@@ -266,6 +269,12 @@ class EmbeddedStore:
             swept += len(kept.removed)
             if len(kept.removed) < _SWEPT:
                 return swept
+
+    async def measure_recall(self) -> None:
+        """Compare the index with exact search on a sample, for `stats`."""
+        if self._searching.started and self._index.state is IndexState.READY:
+            queries = await self._truth.long(sample_queries)
+            self._recall = await measure_recall(self.search, queries)
 
     async def filled(self) -> None:
         """Wait until all payload indexes are filled."""

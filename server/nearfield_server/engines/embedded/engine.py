@@ -16,7 +16,7 @@ import secrets
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,7 +55,7 @@ class EmbeddedEngine:
         self._threads = Threads(settings.readers)
         self._stores: dict[str, EmbeddedStore | FailedStore] = {}
         self._making: set[str] = set()
-        self._sweeping: asyncio.Task[None] | None = None
+        self._upkeep: list[asyncio.Task[None]] = []
 
     def __repr__(self) -> str:
         """Tell what it holds."""
@@ -66,7 +66,10 @@ class EmbeddedEngine:
         folders = await asyncio.to_thread(self._take_folder)
         opened = await asyncio.gather(*[self._open(folder) for folder in folders])
         self._stores = {store.spec.name: store for store in opened}
-        self._sweeping = asyncio.get_running_loop().create_task(self._sweep_always())
+        loop = asyncio.get_running_loop()
+        self._upkeep = [loop.create_task(self._repeat(self._settings.sweep_seconds, self.sweep))]
+        if self._settings.recall_seconds:
+            self._upkeep.append(loop.create_task(self._repeat(self._settings.recall_seconds, self.measure_recall)))
 
     async def create(self, spec: CollectionSpec) -> Store:
         """Make a collection. Raises `AlreadyExists`."""
@@ -116,20 +119,29 @@ class EmbeddedEngine:
             except (NearfieldError, sqlite3.Error) as error:
                 logger.warning("points past their time stay for now: %s", type(error).__name__)
 
+    async def measure_recall(self) -> None:
+        """Compare indexes with exact search, now, one after the other."""
+        for store in list(self._stores.values()):
+            try:
+                await store.measure_recall()
+            except (NearfieldError, sqlite3.Error) as error:
+                logger.warning("the recall of an index isn't measured for now: %s", type(error).__name__)
+
     async def close(self) -> None:
         """Let calls end, and give everything back."""
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            await asyncio.gather(self._sweeping, return_exceptions=True)
+        for task in self._upkeep:
+            task.cancel()
+        await asyncio.gather(*self._upkeep, return_exceptions=True)
         await asyncio.gather(*[store.close() for store in self._stores.values()])
         self._stores = {}
         await asyncio.to_thread(self._threads.close)
         self._lock.give_back()
 
-    async def _sweep_always(self) -> None:
+    @staticmethod
+    async def _repeat(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:
-            await asyncio.sleep(self._settings.sweep_seconds)
-            await self.sweep()
+            await asyncio.sleep(seconds)
+            await work()
 
     async def _open(self, folder: Path) -> EmbeddedStore | FailedStore:
         store = EmbeddedStore(folder, self._settings, self._threads, self._clock)

@@ -108,6 +108,9 @@ class FailedStore:
     def refuse(self) -> None:
         """Do nothing: it refuses already."""
 
+    async def measure_recall(self) -> None:
+        """There is nothing to measure."""
+
     async def sweep(self) -> int:
         """Delete nothing."""
         return 0
