@@ -15,7 +15,7 @@ from nearfield_server.core.models import ModelRegistry
 from nearfield_server.core.reranker import Reranker
 from nearfield_server.errors import InvalidInput
 from nearfield_server.rpc import convert, replies, scoring
-from nearfield_server.rpc.stream import EmbedStream, StreamSettings
+from nearfield_server.rpc.stream import EmbedStream, StreamCaller, StreamSettings
 from nearfield_server.telemetry.metrics import Metrics
 from nearfield_server.types import EmbedCall
 from nearfield_server.vectors.sparse import greatest
@@ -84,8 +84,9 @@ class EmbedServicer(embed_pb2_grpc.EmbedServiceServicer):
 
     async def EmbedStream(self, requests: Any, context: Any) -> None:
         """Embed message after message."""
-        stream = EmbedStream(self._embedder, self._registry, self._metrics, self._stream_settings)
-        await stream.serve(requests, context, deadline_of(context), tenant_of(context))
+        caller = StreamCaller(deadline_of(context), tenant_of(context))
+        stream = EmbedStream(self._embedder, self._registry, self._metrics, self._stream_settings, caller)
+        await stream.serve(requests, context)
 
     async def Similarity(self, request: embed_pb2.SimilarityRequest, context: Any) -> embed_pb2.SimilarityResponse:
         """Compare two lists."""

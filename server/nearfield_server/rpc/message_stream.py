@@ -2,8 +2,13 @@
 
     requests ──reader, waits for credit──▶ task per message ──▶ done (queue) ──writer──▶ replies ──▶ credit back
 
-What `rpc.stream` does for EmbedStream, for streams without a model of their own: a stream holds at most its window and
-one message more, is closed when its client stands still, and ends when the server drains, all that was read answered.
+The reader takes a message's credits before it reads the next message, and the writer gives them back when the reply was
+handed to the transport. So a stream holds at most its window and one message more, whether the model, the network or
+the client is what is slow: that is felt by the sender as gRPC flow control.
+
+A stream that stands still is closed: when the client sends nothing while nothing is unanswered, and when it doesn't
+read a reply. Time that the server takes for an answer doesn't count. It ends when the server drains, all that was read
+answered.
 """
 
 from __future__ import annotations
@@ -15,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nearfield_server.core.models import ModelRegistry
-from nearfield_server.errors import DeadlineExceeded, Draining, Overloaded
+from nearfield_server.errors import DeadlineExceeded, Draining, NearfieldError, Overloaded
 
 __all__ = ["MAX_ID_BYTES", "MessageStream", "Window", "patiently"]
 
@@ -35,12 +40,18 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class _Done:
+    """A reply and the credits that it gives back."""
+
     reply: Any
     credit: int
 
 
 class MessageStream:
-    """One stream from its first message to its end. Replies go out in the order of their completion."""
+    """One stream from its first message to its end.
+
+    Replies go out in the order of their completion, or, with `ordered`, in that of their messages. A subclass may take
+    messages for itself (`_accept`) and end the stream for reasons of its own (`_over`).
+    """
 
     def __init__(self, registry: ModelRegistry, window: Window, answer: _Answer) -> None:
         """Make one per call. `answer` gives the reply to a message, and never raises; calls begin in order."""
@@ -51,7 +62,9 @@ class MessageStream:
         self._credit_back = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._active_at = time.monotonic()
-        self._line: asyncio.Queue[_Done | None] = asyncio.Queue()
+        # Ordered streams put promises in line, the others what is done.
+        self.ordered = False
+        self._line: asyncio.Queue[_Done | asyncio.Future[_Done] | None] = asyncio.Queue()
 
     async def serve(self, requests: AsyncIterator[Any], context: Any) -> None:
         """Answer every message of `requests`; raise what ends the whole stream when all that was read is answered."""
@@ -61,14 +74,13 @@ class MessageStream:
         for end in (drain, idle):
             end.add_done_callback(lambda _: reader.cancel())
         try:
-            while (done := await self._line.get()) is not None:
-                await self._write(context, done)
+            while (entry := await self._line.get()) is not None:
+                await self._write(context, await entry if isinstance(entry, asyncio.Future) else entry)
             if reader.cancelled():
                 if idle.done():
                     msg = f"no message for {self._window.idle_seconds} s: the stream is closed"
                     raise DeadlineExceeded(msg)
-                msg = "the server is stopping: send what is unanswered to another replica"
-                raise Draining(msg, retry_after_seconds=1.0)
+                raise drain.result()
             reader.result()
         finally:
             for task in (reader, drain, idle, *self._tasks):
@@ -77,12 +89,32 @@ class MessageStream:
     async def _read(self, requests: AsyncIterator[Any]) -> None:
         async for message in requests:
             self._active_at = time.monotonic()
+            if not self._accept(message):
+                continue
             credit = min(max(1, self._window.cost(message)), self._window.credits)
             await self._take_credit(credit)
-            self._start(self._reply(message, credit))
+            promise: asyncio.Future[_Done] | None = None
+            if self.ordered:
+                self._line.put_nowait(promise := asyncio.get_running_loop().create_future())
+            self._start(self._reply(message, credit, promise))
 
-    async def _reply(self, message: Any, credit: int) -> None:
-        self._line.put_nowait(_Done(await self._answer(message), credit))
+    async def _reply(self, message: Any, credit: int, promise: asyncio.Future[_Done] | None) -> None:
+        done = _Done(await self._answer(message), credit)
+        if promise is None:
+            self._line.put_nowait(done)
+        elif not promise.done():
+            promise.set_result(done)
+
+    def _accept(self, message: Any) -> bool:
+        """Tell if a message is to be answered, before its credits are taken; what is raised here ends the stream."""
+        return True
+
+    def _over(self) -> NearfieldError | None:
+        """Give what ends the stream although its client goes on; asked again whenever the registry changes."""
+        if self._registry.draining:
+            msg = "the server is stopping: send what is unanswered to another replica"
+            return Draining(msg, retry_after_seconds=1.0)
+        return None
 
     def _start(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
@@ -118,15 +150,17 @@ class MessageStream:
 
     async def _idling(self) -> None:
         """Return when the client has stood still too long."""
+        # One timer that looks back costs nothing per message.
         left = seconds = self._window.idle_seconds
         while left > 0 or self._credit < self._window.credits:
             await asyncio.sleep(left if left > 0 else seconds)
             left = self._active_at + seconds - time.monotonic()
 
-    async def _draining(self) -> None:
-        """Return when the server stops."""
-        while not self._registry.draining:
+    async def _draining(self) -> NearfieldError:
+        """Return when the stream is over, and why."""
+        while (over := self._over()) is None:
             await self._registry.changes.wait()
+        return over
 
 
 async def patiently(work: Callable[[], Awaitable[Any]]) -> Any:
