@@ -1,5 +1,6 @@
 """Collections kept as files, and made from them again."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -196,6 +197,23 @@ def test_a_caller_that_leaves_leaves_nothing(here, wire, place, monkeypatch):
         assert "left" not in [one.name for one in here("ListSnapshots").snapshots]
         assert not (place / "left").exists()
         assert "left" not in names(here)
+
+
+@pytest.mark.parametrize("removing", [True, False])
+def test_a_place_that_is_full_is_told(here, filled, place, monkeypatch, removing):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", full)
+        if not removing:
+            remove = "nearfield_server.core.snapshot_files.SnapshotFiles.remove"
+            patch.setattr(remove, lambda _, name: full() if (place / name).exists() else None)
+        refused = here.refused("CreateSnapshot", collection=filled, name="full")
+    assert (refused.code, refused.reason) == ("RESOURCE_EXHAUSTED", "STORAGE_FULL")
+    assert (place / "full").exists() is not removing
+    assert create(here, filled, "full").points == 20
+    here("DeleteSnapshot", snapshot="full")
 
 
 def test_a_server_that_is_killed_leaves_no_half_collection(run_server, open_search, wire, tmp_path):

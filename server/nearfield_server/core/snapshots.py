@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import itertools
+import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import aclosing
@@ -27,6 +28,8 @@ from nearfield_server.types import UpsertMode
 __all__ = ["Progress", "Snapshots"]
 
 T = TypeVar("T")
+
+logger = logging.getLogger("nearfield.search")
 
 _PART_BYTES = 32 * 2**20
 _READ, _WRITTEN = 500, 500
@@ -233,5 +236,12 @@ def _ticker() -> Callable[[], bool]:
 
 
 async def _to_the_end(work: Coroutine[Any, Any, T]) -> None:
-    """Tidy up, even where the caller is cancelled meanwhile."""
-    await asyncio.wait([asyncio.ensure_future(work)])
+    """Tidy up, even where the caller is cancelled meanwhile; what fails there is told to the log."""
+    tidying = asyncio.ensure_future(work)
+    tidying.add_done_callback(_tell)
+    await asyncio.wait([tidying])
+
+
+def _tell(tidying: asyncio.Future[Any]) -> None:
+    if not tidying.cancelled() and (error := tidying.exception()) is not None:
+        logger.warning("what was begun of a snapshot isn't removed yet: %s", type(error).__name__)
