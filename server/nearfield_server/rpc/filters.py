@@ -13,12 +13,12 @@ from nearfield_server.errors import InvalidInput
 from nearfield_server.filters import (
     MAX_CONDITIONS,
     MAX_DEPTH,
-    MAX_ID_BYTES,
     MAX_VALUES,
     parse_filter,
     split_path,
     words_of,
 )
+from nearfield_server.rpc import payload
 from nearfield_server.types import (
     And,
     Equals,
@@ -33,16 +33,14 @@ from nearfield_server.types import (
     NumberRange,
     OneOf,
     Or,
-    PointId,
     Prefix,
     TimeRange,
     Words,
 )
 
-__all__ = ["filter_of", "geo_point", "instant", "path", "point_id"]
+__all__ = ["filter_of", "geo_point", "instant", "path"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LEAST_SECONDS, _MOST_SECONDS = -62_135_596_800, 253_402_300_799  # of google.protobuf.Timestamp
 _BOUNDS = ("gt", "gte", "lt", "lte")
 
 
@@ -64,18 +62,6 @@ def path(field: str, text: str) -> str:
     return text
 
 
-def point_id(field: str, message: search_pb2.PointId) -> PointId:
-    """Give an id. Raises `InvalidInput`."""
-    kind = message.WhichOneof("id")
-    if kind == "number":
-        return int(message.number)
-    if kind is None:
-        raise InvalidInput(field, "set text or number")
-    if not 1 <= len(message.text.encode()) <= MAX_ID_BYTES:
-        raise InvalidInput(f"{field}.text", f"must have 1 to {MAX_ID_BYTES} bytes")
-    return str(message.text)
-
-
 def geo_point(field: str, message: search_pb2.GeoPoint) -> GeoPoint:
     """Give a place. Raises `InvalidInput`."""
     if not abs(message.latitude) <= 90:  # noqa: PLR2004 - degrees; true of NaN too
@@ -87,8 +73,7 @@ def geo_point(field: str, message: search_pb2.GeoPoint) -> GeoPoint:
 
 def instant(field: str, message: Any) -> datetime:
     """Give the instant of a google.protobuf.Timestamp, to the microsecond. Raises `InvalidInput`."""
-    if not (_LEAST_SECONDS <= message.seconds <= _MOST_SECONDS and 0 <= message.nanos < 10**9):
-        raise InvalidInput(field, "must be in the years 1 to 9999, nanos in [0, 999999999]")
+    payload.check_instant(field, message)
     return _EPOCH + timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
 
 
@@ -201,7 +186,7 @@ def _words(place: str, message: search_pb2.Words) -> Filter:
 
 def _ids(place: str, message: search_pb2.PointIds) -> Filter:
     _count(f"{place}.ids", len(message.ids))
-    return Ids(tuple(point_id(f"{place}.ids[{at}]", one) for at, one in enumerate(message.ids)))
+    return Ids(tuple(payload.point_id(f"{place}.ids[{at}]", one) for at, one in enumerate(message.ids)))
 
 
 _CONDITIONS: dict[str, Callable[[str, Any], Filter]] = {

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from nearfield_server.core.models import ModelRegistry
-from nearfield_server.errors import DeadlineExceeded, Draining, NearfieldError, Overloaded
+from nearfield_server.errors import DeadlineExceeded, Draining, InvalidInput, NearfieldError, Overloaded
 
-__all__ = ["MAX_ID_BYTES", "MessageStream", "Window", "patiently"]
+__all__ = ["MAX_ID_BYTES", "MessageStream", "Window", "check_id", "patiently"]
 
 MAX_ID_BYTES = 512
 
@@ -161,6 +161,12 @@ class MessageStream:
         while (over := self._over()) is None:
             await self._registry.changes.wait()
         return over
+
+
+def check_id(id_: str) -> None:
+    """Check the id of a message. Raises `InvalidInput`."""
+    if len(id_.encode()) > MAX_ID_BYTES:
+        raise InvalidInput("id", f"over {MAX_ID_BYTES} bytes")
 
 
 async def patiently(work: Callable[[], Awaitable[Any]]) -> Any:

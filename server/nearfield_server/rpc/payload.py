@@ -24,6 +24,7 @@ __all__ = [
     "MAX_PAYLOAD_BYTES",
     "MAX_PAYLOAD_KEYS",
     "MAX_TENANT_BYTES",
+    "check_instant",
     "payload_message",
     "payload_of",
     "point_id",
@@ -192,18 +193,19 @@ class _Reader:
 
 def instant_text(field: str, message: Timestamp) -> str:
     """Give an instant as `Record.payload` holds it. Raises `InvalidInput` outside of the years 1 to 9999."""
-    _check_instant(field, message)
+    check_instant(field, message)
     instant = _EPOCH + timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
     return f"{instant.isoformat(timespec='microseconds')}Z"
 
 
 def epoch_seconds(field: str, message: Timestamp) -> float:
     """Give an instant in seconds since the epoch. Raises `InvalidInput` outside of the years 1 to 9999."""
-    _check_instant(field, message)
+    check_instant(field, message)
     return float(message.seconds + message.nanos / 1e9)
 
 
-def _check_instant(field: str, message: Timestamp) -> None:
+def check_instant(field: str, message: Timestamp) -> None:
+    """Check an instant. Raises `InvalidInput` outside of the years 1 to 9999."""
     if not (_YEAR_1 <= message.seconds < _YEAR_10000 and 0 <= message.nanos < _BILLION):
         raise InvalidInput(field, "no instant of the years 1 to 9999")
 

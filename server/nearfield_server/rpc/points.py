@@ -16,7 +16,7 @@ from nearfield_server.errors import InvalidInput
 from nearfield_server.rpc import convert, filters, payload, replies
 from nearfield_server.rpc.embed import deadline_of, tenant_of
 from nearfield_server.rpc.enums import PRIORITIES, UPSERT_MODES
-from nearfield_server.rpc.message_stream import MAX_ID_BYTES, MessageStream, Window, patiently
+from nearfield_server.rpc.message_stream import MAX_ID_BYTES, MessageStream, Window, check_id, patiently
 from nearfield_server.rpc.scrolling import Scrolling, parts
 from nearfield_server.rpc.status import to_status
 from nearfield_server.telemetry.metrics import Metrics
@@ -149,8 +149,7 @@ class PointRpcs:
         self, message: search_pb2.UpsertStreamRequest, who: _Who, turn: asyncio.Future[None] | None
     ) -> search_pb2.UpsertResponse:
         """Store the points of a stream's message, when those of the message before it are stored or refused."""
-        if len(message.id.encode()) > MAX_ID_BYTES:
-            raise InvalidInput("id", f"over {MAX_ID_BYTES} bytes")
+        check_id(message.id)
         position = _position(message)
         call = await self._call(message.upsert, "upsert.", Priority.BULK, who)
         ready = await patiently(lambda: self._points.prepare(call))

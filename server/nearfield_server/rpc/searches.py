@@ -18,7 +18,7 @@ from nearfield_server.core.searcher import Searcher
 from nearfield_server.errors import InvalidInput
 from nearfield_server.rpc import replies, search_convert
 from nearfield_server.rpc.embed import deadline_of, tenant_of
-from nearfield_server.rpc.message_stream import MAX_ID_BYTES, MessageStream, Window, patiently
+from nearfield_server.rpc.message_stream import MAX_ID_BYTES, MessageStream, Window, check_id, patiently
 from nearfield_server.rpc.status import to_status
 from nearfield_server.telemetry.metrics import Metrics
 
@@ -88,7 +88,7 @@ class SearchRpcs:
         async def answer(message: search_pb2.SearchStreamRequest) -> search_pb2.SearchStreamResponse:
             id_ = message.id[:MAX_ID_BYTES]
             try:
-                _check_id(message.id)
+                check_id(message.id)
                 result = await patiently(lambda: self._found(message.search, deadline, identity))
             except Exception as error:  # noqa: BLE001 - a failed search is answered and touches no other
                 self._metrics.stream_message("error")
@@ -124,8 +124,3 @@ class SearchRpcs:
     def _within_limit(self, field: str, reply: _M) -> _M:
         advice = "ask for fewer, or for less of each (select)"
         return replies.within_limit(field, reply, self._registry.limits, advice)
-
-
-def _check_id(id_: str) -> None:
-    if len(id_.encode()) > MAX_ID_BYTES:
-        raise InvalidInput("id", f"over {MAX_ID_BYTES} bytes")

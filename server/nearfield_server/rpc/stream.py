@@ -14,7 +14,7 @@ from nearfield_server.core.plan import make_plan
 from nearfield_server.core.serving import ReadyModel
 from nearfield_server.errors import InvalidInput, NearfieldError, Unavailable
 from nearfield_server.rpc import convert, replies
-from nearfield_server.rpc.message_stream import MAX_ID_BYTES, MessageStream, Window, patiently
+from nearfield_server.rpc.message_stream import MAX_ID_BYTES, MessageStream, Window, check_id, patiently
 from nearfield_server.rpc.status import to_status
 from nearfield_server.telemetry.metrics import Metrics
 from nearfield_server.types import EmbedCall, EmbedOptions, Priority
@@ -99,7 +99,9 @@ class EmbedStream(MessageStream):
 
     async def _embedded(self, message: Any) -> _Reply:
         try:
-            _check_envelope(message)
+            check_id(message.id)
+            if message.HasField("options"):
+                raise InvalidInput("options", "only the first message may have options")  # noqa: TRY301 - as any other
             limits = self._registry.limits
             inputs = convert.inputs("inputs", message.inputs, limits)
             call = EmbedCall(inputs, self._options, self._caller.deadline, self._caller.tenant)
@@ -111,10 +113,3 @@ class EmbedStream(MessageStream):
             return _Reply(id=message.id[:MAX_ID_BYTES], error=to_status(error))
         self._metrics.stream_message("ok")
         return reply
-
-
-def _check_envelope(message: Any) -> None:
-    if len(message.id.encode()) > MAX_ID_BYTES:
-        raise InvalidInput("id", f"over {MAX_ID_BYTES} bytes")
-    if message.HasField("options"):
-        raise InvalidInput("options", "only the first message may have options")
