@@ -114,8 +114,23 @@ def test_a_folder_is_indexed_once_and_followed(run, client, name, tmp_path):
     assert (point.payload["heading"], point.payload["title"]) == ("Food", "Cats")
     cats.write_text("# Cats\n\nA cat sleeps.\n")
     dogs.unlink()
-    assert run(*command)[1] == f"{name}: 1 stored, 0 unchanged, 2 deleted, 0 failed\n"
+    assert run(*command)[1] == f"{name}: 1 stored, 0 unchanged, 1 deleted, 0 failed\n"
+    assert ids(client, name) == [f"{cats}#0", f"{dogs}#0"]
+    assert run(*command, "--prune")[1] == f"{name}: 0 stored, 1 unchanged, 1 deleted, 0 failed\n"
     assert ids(client, name) == [f"{cats}#0"]
+    assert "--prune needs a whole folder" in run(*command, "--prune", "--glob", "*.md")[2]
+    assert "--prune needs a whole folder" in run("index", cats, "--collection", name, "--prune")[2]
+
+
+def test_only_pruning_deletes_what_another_folder_held(run, client, name, tmp_path, monkeypatch):
+    for project in ("one", "two"):
+        (tmp_path / project).mkdir()
+        (tmp_path / project / f"{project}.txt").write_text(f"The text of {project}.")
+        monkeypatch.chdir(tmp_path / project)
+        assert run("index", ".", "--collection", name)[0] == 0
+    assert ids(client, name) == ["one.txt#0", "two.txt#0"]
+    assert run("index", ".", "--collection", name, "--prune")[1].endswith("1 deleted, 0 failed\n")
+    assert ids(client, name) == ["two.txt#0"]
 
 
 def test_rows_of_stdin_with_bad_ones(run, client, name, monkeypatch, tmp_path):

@@ -40,18 +40,23 @@ def index(
     pattern: Annotated[str, typer.Option("--glob", help="Files of the folder to take.")] = "*",
     chunk_tokens: Annotated[int, typer.Option(min=8, help="Most tokens of a document's chunk.")] = 200,
     chunk_overlap: Annotated[int, typer.Option(min=0, help="Tokens that a chunk repeats of the one before.")] = 32,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Delete documents that were indexed under DIR and are no longer there.")
+    ] = False,
     create: Annotated[bool, typer.Option("--create/--no-create", help="Make the collection if there is none.")] = True,
     tenant: Annotated[str, typer.Option(help="Whose points they are.")] = "",
     target: TargetOption = DEFAULT_TARGET,
 ) -> None:
     """Put the passages of documents, or rows, into a collection; send only what is new or has changed.
 
-    Documents are cut at headings and sentences. What a document no longer says is deleted, and documents that vanished
-    from DIR are forgotten. An interrupted run goes on where it stopped when it is run again.
+    Documents are cut at headings and sentences. What a document no longer says is deleted; with --prune, documents that
+    vanished from DIR too. An interrupted run goes on where it stopped when it is run again.
     """
     from nearfield_server.cli.ingest.run import Plan  # noqa: PLC0415  quick start
 
     with reporting():
+        if prune and (pattern != "*" or not Path(path).is_dir()):
+            raise CliError("--prune needs a whole folder: leave --glob out")
         if chunk_overlap * 2 > chunk_tokens:
             raise CliError("--chunk-overlap is more than half of --chunk-tokens: make it smaller")
         plan = Plan(
@@ -64,18 +69,20 @@ def index(
         )
         place = None if path == "-" else Path(path)
         with connected(target, local=False) as connection:
-            counts = _run(connection.client, (collection, tenant), place, plan, (pattern, recursive, create))
+            counts = _run(connection.client, (collection, tenant), place, plan, (pattern, recursive, create, prune))
         _report(counts, collection)
 
 
-def _run(client: Client, where: tuple[str, str], place: Path | None, plan: Plan, how: tuple[str, bool, bool]) -> Counts:
+def _run(
+    client: Client, where: tuple[str, str], place: Path | None, plan: Plan, how: tuple[str, bool, bool, bool]
+) -> Counts:
     from dataclasses import replace  # noqa: PLC0415  quick start
 
     from nearfield_server.cli.ingest.run import Task, files_of, index_files  # noqa: PLC0415
     from nearfield_server.cli.ingest.writer import Writer  # noqa: PLC0415
     from nearfield_server.cli.progress import Progress  # noqa: PLC0415
 
-    pattern, recursive, create = how
+    pattern, recursive, create, prune = how
     files = [None] if place is None else files_of(place, pattern, recursive=recursive)
     info = _collection(client, where[0], create=create)
     if not info.model and not plan.vector_field:
@@ -83,8 +90,7 @@ def _run(client: Client, where: tuple[str, str], place: Path | None, plan: Plan,
     handle = client.collection(*where)
     with closing(Progress(fraction=lambda: None, unit="points")) as progress:
         writer = Writer(handle, vectors=bool(plan.vector_field), on_progress=progress.update)
-        root = place if place is not None and place.is_dir() and pattern == "*" else None
-        index_files(Task(client, handle, writer), files, root, replace(plan, model=info.model))
+        index_files(Task(client, handle, writer), files, place if prune else None, replace(plan, model=info.model))
     return writer.counts
 
 

@@ -60,7 +60,7 @@ def files_of(path: Path, pattern: str, *, recursive: bool) -> list[Path]:
 
 
 def index_files(task: Task, files: Sequence[Path | None], root: Path | None, plan: Plan) -> None:
-    """Index files, None being rows from stdin; under `root`, forget files that are no longer there."""
+    """Index files, None being rows from stdin; under `root`, if given, forget files that are no longer there."""
     sources = set()
     for path in files:
         if path is not None and path.suffix.lower() in DOCUMENTS:
@@ -134,7 +134,7 @@ def _forget(task: Task, root: Path, sources: set[str]) -> None:
 def _stored(task: Task, root: Path) -> Iterator[str]:
     prefix = root.as_posix().rstrip("/") + "/"
     for value, _ in task.collection.facet("source", limit=_MOST_SOURCES):
-        if isinstance(value, str) and (value.startswith(prefix) or prefix == "./"):
+        if isinstance(value, str) and (value.startswith(prefix) or (prefix == "./" and not value.startswith("/"))):
             yield value
 
 
