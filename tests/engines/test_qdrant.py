@@ -30,6 +30,7 @@ from nearfield_server.errors import (
 from nearfield_server.types import (
     And,
     CollectionSpec,
+    Consistency,
     Durability,
     Equals,
     Exists,
@@ -46,12 +47,15 @@ from nearfield_server.types import (
     OneOf,
     Or,
     Prefix,
+    ReadConsistency,
     Record,
+    Selection,
     SimilarityMetric,
     TimeRange,
     UpsertMode,
     VectorQuantization,
     Words,
+    WriteOrdering,
 )
 
 LOCAL = QdrantSettings(url=":memory:")
@@ -310,3 +314,44 @@ async def test_points_are_made_into_messages_before_the_client_sees_them():
     assert point.id.uuid == point_uuid("t", "a")
     assert point.payload["version"].integer_value == outcome.version
     assert sorted(point.vectors.vectors.vectors) == ["dense", "keyword"]
+
+
+@pytest.mark.parametrize("configured", [None, "majority", "quorum", "all"])
+async def test_consistency_reaches_the_wire(configured):
+    asked = []
+
+    async def calls(method, **arguments):
+        asked.append(arguments)
+        return []
+
+    session = Session(QdrantSettings(url="http://x", read_consistency=configured), calls, lambda: 1_700_000_000.0)
+    store = QdrantStore(session, "c", SPEC)
+
+    async def sent(consistency):
+        asked.clear()
+        at = store.at(consistency)
+        await at.get("t", ["a"], Selection())
+        await at.upsert(
+            "t", [Record(id="a", vector=np.ones(2, np.float32))], UpsertMode.UPSERT, wait=True, position=None
+        )
+        read, _, write = asked
+        given = read.get("consistency")
+        message = None if given is None else RestToGrpc.convert_read_consistency(given)
+        return message, RestToGrpc.convert_write_ordering(write["ordering"]).type
+
+    kinds, orders = qdrant_client.grpc.ReadConsistencyType, qdrant_client.grpc.WriteOrderingType
+    message, ordering = await sent(Consistency())
+    assert ordering == orders.Medium
+    assert (message is None) if configured is None else (message.type == kinds.Value(configured.title()))
+    for read in ReadConsistency:
+        message, _ = await sent(Consistency(read=read))
+        if read is ReadConsistency.ONE:
+            assert message.factor == 1
+        else:
+            assert message.type == kinds.Value(read.value.title())
+    for order in WriteOrdering:
+        assert (await sent(Consistency(write=order)))[1] == orders.Value(order.value.title())
+    other = store.at(Consistency(read=ReadConsistency.ALL))
+    store.refuse()
+    with pytest.raises(FailedPrecondition, match="dropped"):
+        await other.delete("t", ["a"], wait=True)

@@ -64,7 +64,7 @@ class QdrantStore:
         self._spec = spec
         self._writing = asyncio.Lock()  # what is there is read before it is written
         self._faceted: set[str] = set()
-        self._dropped = False
+        self._dropped = asyncio.Event()  # shared with what `at` gives
         self._consistency = Consistency()
         self._cursor_key = hashlib.blake2b(f"{name} {spec.created_at.isoformat()}".encode(), digest_size=16).digest()
 
@@ -298,15 +298,18 @@ class QdrantStore:
 
     def refuse(self) -> None:
         """Take no more writes: the collection was dropped."""
-        self._dropped = True
+        self._dropped.set()
 
     def _check(self) -> None:
-        if self._dropped:
+        if self._dropped.is_set():
             raise FailedPrecondition(f"collections/{self._spec.name}", "the collection was dropped meanwhile")
 
     async def _read(self, method: str, **arguments: Any) -> Any:
         asked = self._consistency.read
-        consistency = self._session.settings.read_consistency if asked is None else _CONSISTENCY[asked]
+        set_ = self._session.settings.read_consistency
+        # Over gRPC the client takes numbers and its own enum alone.
+        configured = models.ReadConsistencyType(set_) if isinstance(set_, str) else set_
+        consistency = configured if asked is None else _CONSISTENCY[asked]
         if consistency is not None:
             arguments["consistency"] = consistency
         return await self._session.calls(method, collection_name=self._name, **arguments)
