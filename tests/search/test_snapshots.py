@@ -16,6 +16,7 @@ import nearfield
 from nearfield.v1 import search_pb2
 from nearfield_server.cli.program import run
 from nearfield_server.config.settings import Config
+from nearfield_server.errors import StorageFull
 
 ODD = ["a/b", "../x", "nul\0nul", "🙂", 0, -1, 2**63 - 1, "1", 1]
 WHOLE = search_pb2.PointSelection(with_vector=True)
@@ -214,6 +215,72 @@ def test_a_place_that_is_full_is_told(here, filled, place, monkeypatch, removing
     assert (place / "full").exists() is not removing
     assert create(here, filled, "full").points == 20
     here("DeleteSnapshot", snapshot="full")
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (["format"], "1"),
+        (["created_at"], "2026-01-02T03:04:05"),
+        (["parts", 0, "points"], -1),
+        (["parts", 0, "sha256"], 5),
+        (["collection", "dimensions"], 10**9),
+        (["collection", "ttl_seconds"], "soon"),
+        (["collection", "hnsw"], {"m": "16", "ef_construct": 128}),
+        (["collection", "model"], 7),
+        (["collection", "payload_indexes"], {"a..b": "integer"}),
+    ],
+)
+def test_a_manifest_with_wrong_values_hurts_nobody(here, filled, place, path, value):
+    create(here, filled, "odd")
+    file = place / "odd" / "manifest.json"
+    content = json.loads(file.read_text())
+    *way, last = path
+    inner = content
+    for key in way:
+        inner = inner[key]
+    inner[last] = value
+    file.write_text(json.dumps(content))
+    assert "odd" not in [one.name for one in here("ListSnapshots").snapshots]
+    assert here.refused("RestoreSnapshot", snapshot="odd", collection="hurt").code == "DATA_LOSS"
+    assert "hurt" not in names(here)
+    here("DeleteSnapshot", snapshot="odd")
+
+
+def test_a_restore_that_failed_claims_no_later_collection(run_server, open_search, wire, tmp_path, monkeypatch):
+    config = Config(listen="127.0.0.1:0", http="127.0.0.1:0", data_dir=tmp_path)
+    with run_server(config) as server:
+        search = open_search(server.target)
+        name = search.make(dimensions=2)
+        search.upsert(name, wire.point(1, vector=[1, 0]))
+        create(search, name, "kept")
+
+        async def full(self, spec):
+            raise StorageFull("full", retry_after_seconds=1.0)
+
+        with monkeypatch.context() as patch:
+            patch.setattr("nearfield_server.engines.embedded.engine.EmbeddedEngine.create", full)
+            assert search.refused("RestoreSnapshot", snapshot="kept", collection="mine").reason == "STORAGE_FULL"
+        search("CreateCollection", name="mine", dimensions=2)
+        search.upsert("mine", wire.point("acknowledged", vector=[1, 0]))
+    with run_server(config) as server:
+        assert open_search(server.target).ids("mine") == ["acknowledged"]
+
+
+def test_a_restore_that_fails_leaves_anothers_collection(here, wire, monkeypatch):
+    monkeypatch.setattr("nearfield_server.core.snapshots._TELL_SECONDS", 0.0)
+    monkeypatch.setattr("nearfield_server.core.snapshots._WRITTEN", 1)
+    name = here.make(dimensions=2)
+    here.upsert(name, *[wire.point(one, vector=[1, 0]) for one in range(500)])
+    create(here, name, "raced")
+    call = here("RestoreSnapshot", snapshot="raced", collection="theirs")
+    assert next(call).WhichOneof("event") == "progress"
+    here("DeleteCollection", collection="theirs")
+    here("CreateCollection", name="theirs", dimensions=2)
+    here.upsert("theirs", wire.point("acknowledged", vector=[1, 0]))
+    with pytest.raises(grpc.RpcError, match="dropped"):
+        list(call)
+    assert here.ids("theirs") == ["acknowledged"]
 
 
 def test_a_server_that_is_killed_leaves_no_half_collection(run_server, open_search, wire, tmp_path):

@@ -186,6 +186,8 @@ class Collections:
                 raise FailedPrecondition("collections", text)
             if unfinished:
                 await asyncio.to_thread(self._unfinished.put, spec.name, "restoring")
+            elif self._unfinished.target(spec.name):  # of one that never came to be, or is gone; this one stays
+                await asyncio.to_thread(self._unfinished.put, spec.name, "")
             return await self._engine.create(spec)
 
     async def finished(self, name: str) -> None:
@@ -194,8 +196,10 @@ class Collections:
             await asyncio.to_thread(self._unfinished.put, name, "")
 
     async def abandon(self, name: str) -> None:
-        """Delete a collection that was added as unfinished."""
+        """Delete a collection that was added as unfinished, unless somebody made another one of its name meanwhile."""
         async with self._changing:
+            if not self._unfinished.target(name):
+                return
             with suppress(CollectionNotFound):
                 await self._engine.drop(name)
             await asyncio.to_thread(self._unfinished.put, name, "")

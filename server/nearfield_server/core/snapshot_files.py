@@ -11,12 +11,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from nearfield_server.engines.embedded.codec import (
     unpack_spec,
 )
 from nearfield_server.errors import ConfigError, DataDamaged, NearfieldError, SnapshotNotFound, StorageFull, Unavailable
+from nearfield_server.filters import split_path
 from nearfield_server.types import CollectionSpec, Record
 
 __all__ = ["Part", "SnapshotFiles", "SnapshotInfo"]
@@ -40,6 +42,8 @@ MANIFEST = "manifest.json"
 _MAX_MANIFEST_BYTES = 16 * 2**20
 _PART_NAME = re.compile(r"part-\d{5,8}\.parquet")
 _RETRY_SECONDS = 5.0
+_MOST = 2**40
+_MOST_DIMENSIONS = 65_536
 _NO_SPACE = {28, 122}  # ENOSPC, EDQUOT
 
 
@@ -123,11 +127,11 @@ class SnapshotFiles:
                 if self._files.size(path) > _MAX_MANIFEST_BYTES:
                     raise DataDamaged(f"snapshot {name}: {MANIFEST} is too large to be one")
                 content = self._files.cat_file(path)
-        except (FileNotFoundError, NotADirectoryError) as error:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise SnapshotNotFound(name) from error
         try:
-            return _read_manifest(name, json.loads(content))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return _read_manifest(name, json.loads(content, parse_constant=_no_number))
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise DataDamaged(f"snapshot {name}: {MANIFEST} is damaged") from error
 
     def write_part(self, name: str, number: int, points: Sequence[Owned], dimensions: int) -> Part:
@@ -218,7 +222,7 @@ def _explained() -> Iterator[None]:
     """Give failures of the place as ours; that a file isn't there goes through."""
     try:
         yield
-    except (NearfieldError, FileNotFoundError, NotADirectoryError):
+    except (NearfieldError, FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _NO_SPACE:
@@ -229,20 +233,63 @@ def _explained() -> Iterator[None]:
 
 
 def _read_manifest(name: str, plain: Any) -> SnapshotInfo:
-    if plain["format"] > FORMAT:
-        raise DataDamaged(
-            f"snapshot {name} has format {int(plain['format'])}, this server reads up to {FORMAT}; use a newer server"
-        )
+    newest = _whole(plain["format"])
+    if newest > FORMAT:
+        raise DataDamaged(f"snapshot {name} has format {newest}, this server reads up to {FORMAT}; use a newer server")
+    json.dumps(plain, ensure_ascii=False).encode()  # halves of surrogates
     parts = tuple(
-        Part(str(one["name"]), int(one["points"]), int(one["bytes"]), one["sha256"]) for one in plain["parts"]
+        Part(_text(one["name"]), _whole(one["points"]), _whole(one["bytes"]), _text(one["sha256"]))
+        for one in plain["parts"]
     )
     if not all(_PART_NAME.fullmatch(one.name) for one in parts):
         raise ValueError("a part of another name")
+    _check_spec(plain["collection"])
     spec = unpack_spec(json.dumps(plain["collection"]))
     created_at = datetime.fromisoformat(plain["created_at"])
-    if spec.dimensions < 1 or created_at.tzinfo is None:
-        raise ValueError("no collection that this server makes")
-    return SnapshotInfo(name=name, spec=spec, engine=str(plain["engine"]), created_at=created_at, parts=parts)
+    if created_at.tzinfo is None or spec.created_at.tzinfo is None:
+        raise ValueError("an instant without a zone")
+    spec.created_at.astimezone(UTC)
+    return SnapshotInfo(
+        name=name, spec=spec, engine=_text(plain["engine"]), created_at=created_at.astimezone(UTC), parts=parts
+    )
+
+
+def _check_spec(plain: Mapping[str, Any]) -> None:
+    """Raise `ValueError` for options that no server has; `unpack_spec` trusts what it is given."""
+    for key in ("name", "model", "model_version"):
+        _text(plain[key])
+    numbers: list[float] = [_whole(value) for value in plain["hnsw"].values()]
+    if plain["keyword"] is not None:
+        _text(plain["keyword"]["language"])
+        numbers += [_number(value) for key, value in plain["keyword"].items() if key != "language"]
+    if plain["ttl_seconds"] is not None:
+        numbers.append(_number(plain["ttl_seconds"]))
+    if min(numbers) < 0 or not 1 <= _whole(plain["dimensions"]) <= _MOST_DIMENSIONS:
+        raise ValueError("an option outside its bounds")
+    for path in plain["payload_indexes"]:
+        split_path(path)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("no text")
+    return value
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError("no number")
+    return value
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _MOST:
+        raise ValueError("no number that counts")
+    return value
+
+
+def _no_number(_: str) -> float:
+    raise ValueError("NaN and infinities aren't JSON")
 
 
 def _schema(dimensions: int) -> Any:
