@@ -1,5 +1,6 @@
 """Collections kept as files, and made from them again."""
 
+import asyncio
 import errno
 import json
 import subprocess
@@ -16,7 +17,8 @@ import nearfield
 from nearfield.v1 import search_pb2
 from nearfield_server.cli.program import run
 from nearfield_server.config.settings import Config
-from nearfield_server.errors import StorageFull
+from nearfield_server.core.snapshots import Progress
+from nearfield_server.errors import FailedPrecondition, StorageFull
 
 ODD = ["a/b", "../x", "nul\0nul", "🙂", 0, -1, 2**63 - 1, "1", 1]
 WHOLE = search_pb2.PointSelection(with_vector=True)
@@ -267,17 +269,22 @@ def test_a_restore_that_failed_claims_no_later_collection(run_server, open_searc
         assert open_search(server.target).ids("mine") == ["acknowledged"]
 
 
-def test_a_restore_that_fails_leaves_anothers_collection(here, wire, monkeypatch):
-    monkeypatch.setattr("nearfield_server.core.snapshots._TELL_SECONDS", 0.0)
-    monkeypatch.setattr("nearfield_server.core.snapshots._WRITTEN", 1)
-    name = here.make(dimensions=2)
-    here.upsert(name, *[wire.point(one, vector=[1, 0]) for one in range(500)])
-    create(here, name, "raced")
+def test_a_restore_that_fails_leaves_anothers_collection(here, filled, wire, monkeypatch):
+    create(here, filled, "raced")
+    replaced = threading.Event()
+
+    async def read(self, files, info, store):
+        yield Progress(0, info.points, 0)
+        await asyncio.to_thread(replaced.wait, 30)
+        raise FailedPrecondition("collections/theirs", "the collection was dropped meanwhile")
+
+    monkeypatch.setattr("nearfield_server.core.snapshots.Snapshots._read", read)
     call = here("RestoreSnapshot", snapshot="raced", collection="theirs")
     assert next(call).WhichOneof("event") == "progress"
     here("DeleteCollection", collection="theirs")
     here("CreateCollection", name="theirs", dimensions=2)
     here.upsert("theirs", wire.point("acknowledged", vector=[1, 0]))
+    replaced.set()
     with pytest.raises(grpc.RpcError, match="dropped"):
         list(call)
     assert here.ids("theirs") == ["acknowledged"]
