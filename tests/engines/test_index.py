@@ -154,7 +154,6 @@ async def test_it_finds_follows_and_hands_over(world):
         await index.wait_applied(2)  # at once: exact search sees everything
         await ready(index)
         assert index.memory_bytes > 0
-        assert index.disk_bytes > 0
         ours = set(world.rows) - others
         vector = world.vector()
         found = await nearest(index, vector)

@@ -5,7 +5,9 @@ Names and versions are looked up among what the folder holds; they never become 
 
 from __future__ import annotations
 
+import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,14 +44,12 @@ class Repository:
     def signature(self, name: str, version: str) -> tuple[tuple[str, int, int], ...]:
         """Give names, sizes and times of a version's files: it stands still once this does."""
         found = []
-        for file in sorted((self.path / name / version).rglob("*")):
-            try:
-                status = file.stat()
-            except OSError:  # it went away between the two
-                continue
-            if file.is_file():
-                found.append((str(file), status.st_size, status.st_mtime_ns))
-        return tuple(found)
+        for folder, _, names in os.walk(self.path / name / version):  # unlike `Path.rglob`, minds no folder that goes
+            for file in (Path(folder, one) for one in names):
+                with suppress(OSError):  # it went away between the two
+                    status = file.stat()
+                    found.append((str(file), status.st_size, status.st_mtime_ns))
+        return tuple(sorted(found))
 
 
 def natural_order(version: str) -> tuple[tuple[int, int, str], ...]:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from nearfield_server.engines.base import Changes, Owned, Page, Ranked, Store, StreamPosition
 from nearfield_server.engines.embedded.codec import pack_spec
 from nearfield_server.engines.embedded.cursors import make_cursor, read_cursor
+from nearfield_server.engines.embedded.disk import folder_bytes
 from nearfield_server.engines.embedded.index import VectorIndex
 from nearfield_server.engines.embedded.payload_index import change_fields, fill_slice
 from nearfield_server.engines.embedded.portable import read_all, read_since, read_tenants
@@ -341,12 +342,3 @@ def as_list(rows: npt.NDArray[np.int64]) -> list[int]:
     """Give rows as integers of Python, which SQLite takes."""
     found: list[int] = rows.tolist()
     return found
-
-
-def folder_bytes(folder: Path) -> int:
-    """Give the size of all files under a folder."""
-    total = 0
-    for path in folder.rglob("*"):
-        with suppress(OSError):  # it went meanwhile
-            total += path.stat().st_size
-    return total

@@ -32,7 +32,6 @@ __all__ = [
     "clean",
     "current",
     "fingerprint",
-    "folder_bytes",
     "forget",
     "making_folder",
     "publish",
@@ -162,17 +161,6 @@ def clean(folder: Path, keep: frozenset[str]) -> None:
             shutil.rmtree(one, ignore_errors=True)
         else:
             one.unlink(missing_ok=True)
-
-
-def folder_bytes(folder: Path) -> int:
-    """Give the disk that the files below a folder take, holes left out."""
-    total = 0
-    for path in _files(folder):
-        try:
-            total += path.stat().st_blocks * 512
-        except OSError:  # it went meanwhile
-            continue
-    return total
 
 
 def _next(folder: Path) -> int:

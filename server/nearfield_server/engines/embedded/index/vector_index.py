@@ -55,7 +55,6 @@ class VectorIndex:
         self._progressed = asyncio.Event()
         self._changed = asyncio.Event()
         self._written_at = self._built_at = self._opened_at = time.monotonic()
-        self._disk_bytes = 0
         self._copy = ""
         """The folder that the serving worker has opened."""
         self._workers: set[Searcher] = set()
@@ -93,11 +92,6 @@ class VectorIndex:
     def memory_bytes(self) -> int:
         """Resident memory of the serving worker; 0 without one."""
         return 0 if self._serving is None else self._serving.memory_bytes
-
-    @property
-    def disk_bytes(self) -> int:
-        """Disk that the files took when they were last looked at."""
-        return self._disk_bytes
 
     @property
     def worker_pid(self) -> int:
@@ -314,9 +308,8 @@ class VectorIndex:
         self._tidy()
 
     def _tidy(self, *keep: str) -> None:
-        """Remove what isn't used any more, and see what is left."""
+        """Remove what isn't used any more."""
         generations.clean(self._folder, frozenset(keep))
-        self._disk_bytes = generations.folder_bytes(self._folder)
 
 
 def _reason(error: WorkerLost | OSError) -> str:
