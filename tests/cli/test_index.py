@@ -2,15 +2,18 @@
 
 import itertools
 import json
+import re
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import nearfield
-from nearfield_server.cli import main
+from nearfield_server.cli import main, progress
+from nearfield_server.cli.files.sources import open_source
 from nearfield_server.cli.ingest.chunks import cut
 from nearfield_server.cli.ingest.documents import Document, read_document
+from nearfield_server.cli.ingest.reading import Reading
 
 _NAMES = (f"index{number}" for number in itertools.count())
 PAGE = "# Cats\n\nA cat sleeps. It purrs.\n\n## Food\n\nCats eat fish. They like it raw.\n"
@@ -131,6 +134,42 @@ def test_only_pruning_deletes_what_another_folder_held(run, client, name, tmp_pa
     assert ids(client, name) == ["one.txt#0", "two.txt#0"]
     assert run("index", ".", "--collection", name, "--prune")[1].endswith("1 deleted, 0 failed\n")
     assert ids(client, name) == ["two.txt#0"]
+
+
+def test_what_has_been_read_is_told_by_bytes(tmp_path):
+    page, rows = tmp_path / "a.md", tmp_path / "b.jsonl"
+    page.write_text("x" * 3000)
+    rows.write_text("".join(json.dumps({"text": "y" * 90}) + "\n" for _ in range(10)))
+    whole = 3000 + rows.stat().st_size
+    reading = Reading([page, rows])
+    assert reading.fraction() == 0
+    with reading.of(page):
+        assert reading.fraction() == 0
+    assert reading.fraction() == 3000 / whole
+    source = open_source(rows, "text")
+    with reading.of(rows, source):
+        assert len(list(source.rows())) == 10
+    assert reading.fraction() == 1
+    with (stdin := Reading([None])).of(None):
+        assert stdin.fraction() is None
+
+
+def test_progress_tells_the_rate_and_the_time_left(run, name, tmp_path, monkeypatch):
+    monkeypatch.setattr(progress, "_LINE_SECONDS", 0)
+    path = tmp_path / "rows.parquet"
+    texts = [f"article {number}" for number in range(5000)]
+    vectors = [[1.0, float(number)] for number in range(5000)]
+    pq.write_table(pa.table({"text": texts, "vector": vectors}), path)
+    run("collections", "create", name, "--dimensions", 2)
+    code, out, err = run("index", path, "-c", name, "--vector-field", "vector")
+    assert code == 0, err
+    assert "5,000 stored" in out
+    lines = [re.fullmatch(r"([\d,]+) rows \((\d+)%\), [\d,]+ points/s, .* left", one) for one in err.splitlines()]
+    found = [(int(one[1].replace(",", "")), int(one[2])) for one in lines if one]
+    assert len(found) > 30
+    assert found == sorted(found)
+    assert found[0][1] < 50
+    assert found[-1][1] == 100
 
 
 def test_rows_of_stdin_with_bad_ones(run, client, name, monkeypatch, tmp_path):

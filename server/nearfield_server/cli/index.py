@@ -78,6 +78,7 @@ def _run(
 ) -> Counts:
     from dataclasses import replace  # noqa: PLC0415  quick start
 
+    from nearfield_server.cli.ingest.reading import Reading  # noqa: PLC0415
     from nearfield_server.cli.ingest.run import Task, files_of, index_files  # noqa: PLC0415
     from nearfield_server.cli.ingest.writer import Writer  # noqa: PLC0415
     from nearfield_server.cli.progress import Progress  # noqa: PLC0415
@@ -88,9 +89,12 @@ def _run(
     if not info.model and not plan.vector_field:
         raise CliError(f"collection {info.name} has no model: name the rows' vectors with --vector-field")
     handle = client.collection(*where)
-    with closing(Progress(fraction=lambda: None, unit="points")) as progress:
+    reading = Reading(files)
+    with closing(Progress(fraction=reading.fraction, unit="points")) as progress:
         writer = Writer(handle, vectors=bool(plan.vector_field), on_progress=progress.update)
-        index_files(Task(client, handle, writer), files, place if prune else None, replace(plan, model=info.model))
+        index_files(
+            Task(client, handle, writer, reading), files, place if prune else None, replace(plan, model=info.model)
+        )
     return writer.counts
 
 

@@ -12,6 +12,7 @@ from nearfield_server.cli.files.rows import InputError
 from nearfield_server.cli.files.sources import open_source
 from nearfield_server.cli.ingest.chunks import cut
 from nearfield_server.cli.ingest.documents import DOCUMENTS, read_document
+from nearfield_server.cli.ingest.reading import Reading
 from nearfield_server.cli.ingest.writer import Writer
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["Plan", "Task", "files_of", "index_files"]
 
 _ROWS = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".pq")
-_MOST_SOURCES = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +38,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Where to: a collection, and the client that counts tokens."""
+    """Where to: a collection, and the client that counts tokens; and how much has been read."""
 
     client: Client
     collection: Collection
     writer: Writer
+    reading: Reading
 
 
 def files_of(path: Path, pattern: str, *, recursive: bool) -> list[Path]:
@@ -65,7 +66,8 @@ def index_files(task: Task, files: Sequence[Path | None], root: Path | None, pla
     for path in files:
         if path is not None and path.suffix.lower() in DOCUMENTS:
             sources.add(path.as_posix())
-            _index_document(task, path, plan)
+            with task.reading.of(path):
+                _index_document(task, path, plan)
         else:
             _index_rows(task, path, plan)
     task.writer.flush()
@@ -104,7 +106,7 @@ def _index_document(task: Task, path: Path, plan: Plan) -> None:
 def _index_rows(task: Task, path: Path | None, plan: Plan) -> None:
     source = open_source(path, plan.text_field, "jsonl" if path is None else None)
     columns = list(dict.fromkeys(one for one in (plan.id_field, plan.vector_field, *plan.payload) if one))
-    with closing(source.rows(fields=columns)) as rows:
+    with task.reading.of(path, source), closing(source.rows(fields=columns)) as rows:
         for row in rows:
             place = f"{source.name}: {row.place or f'row {row.number}'}"
             if row.text is None:
@@ -126,16 +128,18 @@ def _delete(task: Task, source: str, chunks: int) -> int:
 
 def _forget(task: Task, root: Path, sources: set[str]) -> None:
     """Delete documents under `root` that vanished."""
-    for source in _stored(task, root):
-        if source not in sources and not Path(source).exists():
-            task.writer.counts.deleted += _delete(task, source, 0)
+    vanished = [one for one in _stored(task, root) if one not in sources and not Path(one).exists()]
+    for source in vanished:
+        task.writer.counts.deleted += _delete(task, source, 0)
 
 
 def _stored(task: Task, root: Path) -> Iterator[str]:
+    """Give the documents under `root` that the collection holds: each has a first chunk."""
     prefix = root.as_posix().rstrip("/") + "/"
-    for value, _ in task.collection.facet("source", limit=_MOST_SOURCES):
-        if isinstance(value, str) and (value.startswith(prefix) or (prefix == "./" and not value.startswith("/"))):
-            yield value
+    for point in task.collection.scroll(filter="chunk = 0", fields=["source"], with_text=False):
+        source = point.payload.get("source")
+        if isinstance(source, str) and (source.startswith(prefix) or (prefix == "./" and not source.startswith("/"))):
+            yield source
 
 
 def _quoted(text: str) -> str:
