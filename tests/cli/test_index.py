@@ -196,6 +196,23 @@ def test_parquet_with_vectors(run, client, name, tmp_path):
     assert ids(client, name) == [1, 2]
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
+def test_rows_that_are_only_vectors(run, client, name, tmp_path, suffix):
+    path, rows = tmp_path / f"rows.{suffix}", [{"key": f"k{n}", "embedding": [1.0, float(n)]} for n in range(300)]
+    if suffix == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run("collections", "create", name, "--dimensions", "2")[0] == 0
+    command = ("index", path, "-c", name, "--id-field", "key", "--vector-field", "embedding")
+    assert "has no " in run(*command)[2]
+    assert run(*command, "--text-field", "")[1] == f"{name}: 300 stored, 0 unchanged, 0 deleted, 0 failed\n"
+    assert run(*command, "--text-field", "")[1] == f"{name}: 0 stored, 300 unchanged, 0 deleted, 0 failed\n"
+    assert client.collection(name).search([1.0, 0.0], top_k=1)[0].id == "k0"
+    assert client.collection(name).get(["k7"])[0].text == ""
+    assert "need a text or a vector" in run("index", path, "-c", name, "--text-field", "")[2]
+
+
 def test_what_cannot_be_indexed(run, name, tmp_path):
     assert run("index", tmp_path, "-c", name)[0] == 2
     assert run("index", tmp_path / "none.md", "-c", name)[0] == 2

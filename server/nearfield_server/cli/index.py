@@ -30,7 +30,9 @@ def index(
         ),
     ],
     collection: Annotated[str, typer.Option("--collection", "-c", help="Where the points go.")],
-    text_field: Annotated[str, typer.Option(help="Field of a row that holds the text.")] = "text",
+    text_field: Annotated[
+        str, typer.Option(help='Field of a row that holds the text; "" for rows that are only vectors.')
+    ] = "text",
     id_field: Annotated[
         str, typer.Option(help="Field of a row that holds its id; left out: file and row number.")
     ] = "",
@@ -57,6 +59,8 @@ def index(
     with reporting():
         if prune and (pattern != "*" or not Path(path).is_dir()):
             raise CliError("--prune needs a whole folder: leave --glob out")
+        if not text_field and not vector_field:
+            raise CliError("rows need a text or a vector: name its field with --text-field or --vector-field")
         if chunk_overlap * 2 > chunk_tokens:
             raise CliError("--chunk-overlap is more than half of --chunk-tokens: make it smaller")
         plan = Plan(

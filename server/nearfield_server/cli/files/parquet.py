@@ -20,8 +20,8 @@ _BATCH_ROWS = 2048
 class ParquetSource:
     """The rows of a Parquet file; only the columns asked for are read."""
 
-    def __init__(self, path: Path, text_field: str) -> None:
-        """Open the file and check that `text_field` is a column of strings.
+    def __init__(self, path: Path, text_field: str | None) -> None:
+        """Open the file and check that `text_field`, if any, is a column of strings.
 
         Raises:
             InputError: it isn't a Parquet file, or has no such column.
@@ -63,20 +63,22 @@ class ParquetSource:
 
     def _batches(self, file: pq.ParquetFile, skip: int, fields: Sequence[str]) -> Generator[Row, None, None]:
         groups, first = _groups_from(file, skip)
-        columns = list(dict.fromkeys((self._text_field, *fields)))
+        columns = list(dict.fromkeys((*self._wanted(), *fields)))
         number = first
         for batch in file.iter_batches(_BATCH_ROWS, row_groups=groups, columns=columns, use_threads=False):
             kept = {name: batch.column(name) for name in fields}
-            texts = batch.column(self._text_field)
+            texts = batch.column(self._text_field) if self._text_field else None
             for index in range(batch.num_rows):
                 if number >= skip:
                     yield self._row(
-                        number, texts[index], {name: column[index].as_py() for name, column in kept.items()}
+                        number, texts and texts[index], {name: column[index].as_py() for name, column in kept.items()}
                     )
                 number += 1
                 self._read = number
 
-    def _row(self, number: int, value: pa.Scalar, fields: Mapping[str, Any]) -> Row:
+    def _row(self, number: int, value: pa.Scalar | None, fields: Mapping[str, Any]) -> Row:
+        if self._text_field is None or value is None:
+            return Row(number, "", fields=fields)
         try:
             text, problem = text_of(value.as_py(), self._text_field, f"row {number}")
         except UnicodeDecodeError:
@@ -91,11 +93,16 @@ class ParquetSource:
         except OSError as error:
             raise InputError(f"{self.name}: {error.strerror or error}") from error
 
+    def _wanted(self) -> tuple[str, ...]:
+        return () if self._text_field is None else (self._text_field,)
+
     def _check(self) -> None:
-        require_columns(self.name, (self._text_field,), self._schema.names)
+        require_columns(self.name, self._wanted(), self._schema.names)
         doubled = [name for name in self._schema.names if self._schema.names.count(name) > 1]
         if doubled:
             raise InputError(f"{self.name} has two columns {doubled[0]!r}: which is meant can't be said")
+        if self._text_field is None:
+            return
         kind = self._schema.field(self._text_field).type
         if not _is_text(kind):
             usable = ", ".join(column.name for column in self._schema if _is_text(column.type)) or "none"

@@ -14,8 +14,10 @@ FORMATS: Final = ("txt", "jsonl", "csv", "tsv", "parquet")
 """Formats of inputs; all but parquet also gzipped (.gz)."""
 
 
-def open_source(path: Path | None, text_field: str, named_format: str | None = None) -> Source:
+def open_source(path: Path | None, text_field: str | None, named_format: str | None = None) -> Source:
     """Give the source for `path` (stdin for `None`), of `named_format` or what the suffix says.
+
+    `text_field` of `None` gives rows of empty texts, for rows that bring their vectors. A txt file is all text.
 
     Raises:
         InputError: no such file, or a suffix that isn't known.
@@ -51,7 +53,7 @@ def _format_of(path: Path | None) -> str:
     return kind
 
 
-def _parquet(path: Path | None, text_field: str) -> Source:
+def _parquet(path: Path | None, text_field: str | None) -> Source:
     if path is None:
         raise InputError("Parquet can't be read from stdin; give the file's name")
     try:

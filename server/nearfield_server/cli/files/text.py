@@ -53,8 +53,8 @@ class TxtSource(_LineSource):
 class JsonlSource(_LineSource):
     """Each line is a JSON object; blank lines are passed over and don't count as rows."""
 
-    def __init__(self, path: Path | None, text_field: str) -> None:
-        """Take the text from `text_field` of each object."""
+    def __init__(self, path: Path | None, text_field: str | None) -> None:
+        """Take the text from `text_field` of each object; `None`: there is none."""
         super().__init__(path)
         self._text_field = text_field
 
@@ -89,10 +89,12 @@ class JsonlSource(_LineSource):
             return Row(number, None, f"{place} is not valid JSON: {reason}", place)
         if not isinstance(record, dict):
             return Row(number, None, f"{place} is not a JSON object but {_kind(record)}", place)
-        if self._text_field not in record:
-            return Row(number, None, f"{place} has no field {self._text_field!r}; it has: {_names(record)}", place)
         # A field that is only carried along may be absent from some objects.
         kept = {name: record.get(name) for name in fields}
+        if self._text_field is None:
+            return Row(number, "", None, place, kept)
+        if self._text_field not in record:
+            return Row(number, None, f"{place} has no field {self._text_field!r}; it has: {_names(record)}", place)
         text, problem = text_of(record[self._text_field], self._text_field, place)
         return Row(number, text, problem or None, place, kept)
 
@@ -100,8 +102,8 @@ class JsonlSource(_LineSource):
 class CsvSource(_LineSource):
     """A header, then one record a row; quoted fields may hold line ends."""
 
-    def __init__(self, path: Path | None, text_field: str, delimiter: str) -> None:
-        """Take the text from column `text_field`."""
+    def __init__(self, path: Path | None, text_field: str | None, delimiter: str) -> None:
+        """Take the text from column `text_field`; `None`: there is none."""
         super().__init__(path, keep_ends=True)
         self._text_field = text_field
         self._delimiter = delimiter
@@ -114,8 +116,9 @@ class CsvSource(_LineSource):
             header = next(reader, None)
             if header is None:
                 return
-            require_columns(self.name, (self._text_field, *fields), header)
-            column = header.index(self._text_field)
+            wanted = fields if self._text_field is None else (self._text_field, *fields)
+            require_columns(self.name, wanted, header)
+            column = None if self._text_field is None else header.index(self._text_field)
             kept = [(name, header.index(name)) for name in fields]
             filled = (record for record in reader if record)
             for number, record in enumerate(islice(filled, skip, None), start=skip):
@@ -124,7 +127,8 @@ class CsvSource(_LineSource):
                     problem = f"{place} has {len(record)} fields, the header {len(header)}"
                     yield Row(number, None, problem, place)
                 else:
-                    yield Row(number, record[column], None, place, {name: record[at] for name, at in kept})
+                    text = "" if column is None else record[column]
+                    yield Row(number, text, None, place, {name: record[at] for name, at in kept})
         except csv.Error as error:
             raise InputError(f"{self.name}: line {reader.line_num} is not valid CSV: {error}") from error
 

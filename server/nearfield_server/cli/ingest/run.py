@@ -104,7 +104,7 @@ def _index_document(task: Task, path: Path, plan: Plan) -> None:
 
 
 def _index_rows(task: Task, path: Path | None, plan: Plan) -> None:
-    source = open_source(path, plan.text_field, "jsonl" if path is None else None)
+    source = open_source(path, plan.text_field or None, "jsonl" if path is None else None)
     columns = list(dict.fromkeys(one for one in (plan.id_field, plan.vector_field, *plan.payload) if one))
     with task.reading.of(path, source), closing(source.rows(fields=columns)) as rows:
         for row in rows:
@@ -118,7 +118,9 @@ def _index_rows(task: Task, path: Path | None, plan: Plan) -> None:
                 continue
             payload = {name: row.fields[name] for name in plan.payload if row.fields.get(name) is not None}
             vector = row.fields.get(plan.vector_field) if plan.vector_field else None
-            task.writer.add(place, id_, row.text, {"source": source.name, **payload}, vector)
+            task.writer.add(
+                place, id_, row.text if plan.text_field else None, {"source": source.name, **payload}, vector
+            )
 
 
 def _delete(task: Task, source: str, chunks: int) -> int:

@@ -43,11 +43,13 @@ class Writer:
         self._on_progress = on_progress
         self._batch: dict[str | int, tuple[str, dict[str, Any]]] = {}
 
-    def add(self, place: str, id_: str | int, text: str, payload: Mapping[str, Any], vector: Any = None) -> None:
-        """Take a point; `place` is for people."""
+    def add(self, place: str, id_: str | int, text: str | None, payload: Mapping[str, Any], vector: Any = None) -> None:
+        """Take a point; `place` is for people. Without a text it has only its vector."""
         if id_ in self._batch:
             self.flush()  # the last of several with one id counts
-        row = {**payload, "id": id_, "text": text, HASH: _hash(text, payload, vector)}
+        row = {**payload, "id": id_, HASH: _hash(text, payload, vector)}
+        if text is not None:
+            row["text"] = text
         if self._vectors:
             row["vector"] = vector
         self._batch[id_] = place, row
@@ -76,7 +78,7 @@ class Writer:
         self._on_progress(self.counts.seen)
 
 
-def _hash(text: str, payload: Mapping[str, Any], vector: Any) -> str:
+def _hash(text: str | None, payload: Mapping[str, Any], vector: Any) -> str:
     content = json.dumps([text, payload], ensure_ascii=True, sort_keys=True, default=str).encode()
     if vector is not None:
         content += json.dumps(vector, default=float).encode()
