@@ -67,20 +67,20 @@ class ParquetSource:
         number = first
         for batch in file.iter_batches(_BATCH_ROWS, row_groups=groups, columns=columns, use_threads=False):
             kept = {name: batch.column(name) for name in fields}
-            texts = batch.column(self._text_field) if self._text_field else None
+            texts = None if self._text_field is None else batch.column(self._text_field)
             for index in range(batch.num_rows):
                 if number >= skip:
-                    yield self._row(
-                        number, texts and texts[index], {name: column[index].as_py() for name, column in kept.items()}
-                    )
+                    fields_of_row = {name: column[index].as_py() for name, column in kept.items()}
+                    if texts is None:
+                        yield Row(number, "", fields=fields_of_row)
+                    else:
+                        yield self._row(number, texts[index], fields_of_row)
                 number += 1
                 self._read = number
 
-    def _row(self, number: int, value: pa.Scalar | None, fields: Mapping[str, Any]) -> Row:
-        if self._text_field is None or value is None:
-            return Row(number, "", fields=fields)
+    def _row(self, number: int, value: pa.Scalar, fields: Mapping[str, Any]) -> Row:
         try:
-            text, problem = text_of(value.as_py(), self._text_field, f"row {number}")
+            text, problem = text_of(value.as_py(), str(self._text_field), f"row {number}")
         except UnicodeDecodeError:
             text, problem = None, f"row {number}: column {self._text_field!r} is not UTF-8"
         return Row(number, text, problem or None, "", fields)
