@@ -32,6 +32,7 @@ from nearfield_server.core.pipeline import Pipeline
 from nearfield_server.core.points import Points
 from nearfield_server.core.query_vectors import QueryVectors
 from nearfield_server.core.recommender import Recommender
+from nearfield_server.core.reembedder import Reembedder
 from nearfield_server.core.repository import Repository
 from nearfield_server.core.reranker import Reranker
 from nearfield_server.core.searcher import Searcher
@@ -54,6 +55,7 @@ from nearfield_server.rpc.health import HealthServicer
 from nearfield_server.rpc.interceptor import CallInterceptor
 from nearfield_server.rpc.models import ModelServicer
 from nearfield_server.rpc.points import PointRpcs
+from nearfield_server.rpc.reembeddings import ReembeddingRpcs
 from nearfield_server.rpc.search_service import SearchServicer
 from nearfield_server.rpc.searches import Finders, SearchRpcs
 from nearfield_server.rpc.server import RPCS, SEARCH, SERVICES, GrpcServer, GrpcSettings, Servicers
@@ -181,6 +183,8 @@ class Server:
         vectors = CollectionVectors(use_cases.embedder, self.registry, Bm25)
         place = config.search.snapshots or str(config.data_dir.absolute() / "snapshots")
         self._snapshots = Snapshots(place, self.collections, vectors, metrics)
+        journal = config.data_dir / "reembeddings"
+        self._reembedder = Reembedder(journal, self.collections, vectors, self.registry, metrics)
         points = Points(self.collections, vectors, metrics)
         idle_seconds = config.stream.idle_seconds
         queries = QueryVectors(vectors)
@@ -194,6 +198,7 @@ class Server:
             PointRpcs(self.collections, points, self.registry, self.metrics, idle_seconds),
             SearchRpcs(finders, self.registry, self.metrics, idle_seconds),
             SnapshotRpcs(self._snapshots),
+            ReembeddingRpcs(self._reembedder),
         )
 
     async def start(self) -> None:
@@ -210,11 +215,13 @@ class Server:
         self.target = await self._grpc.start()
         logger.info("listening", extra={"grpc": self.target, "http": self.http or "off"})
         await self._snapshots.open()
+        await self._reembedder.open()
         await self.collections.open()
         self.metrics.search.watch(partial(_stats, self.collections, asyncio.get_running_loop()))
         folders = {name: _folder(path) for name, path in self._config.models.items()}
         await self._lifecycle.start(folders)
         self._upkeep.start()
+        await self._reembedder.start()
         default = self.registry.status("")
         if default.state is ModelState.FAILED:
             raise ModelLoadFailure(default.message)
@@ -237,6 +244,7 @@ class Server:
         await self._grpc.stop(grace_seconds=0.2 if finished else 0.0)
         self._upkeep.stop()
         self.metrics.search.watch(dict)
+        await self._reembedder.close()
         await self.collections.close()
         await self._lifecycle.close()
         if self._http is not None:

@@ -18,6 +18,7 @@
     ├── StorageFull             the disk is full; nothing of the call was kept
     ├── DataDamaged             stored data isn't what was stored
     ├── SnapshotNotFound        no snapshot of that name
+    ├── ReembeddingNotFound     no re-embedding of that id
     ├── Overloaded              the queue is full; `retry_after_seconds` says when
     ├── DeadlineExceeded        the caller's deadline passed, or can't be met
     ├── Cancelled               the caller went away
@@ -55,6 +56,7 @@ __all__ = [
     "Overloaded",
     "PermissionDenied",
     "PointNotFound",
+    "ReembeddingNotFound",
     "ServiceUnknown",
     "SnapshotNotFound",
     "StorageFull",
@@ -154,6 +156,18 @@ class SnapshotNotFound(NearfieldError):
         hint = f"; did you mean {', '.join(nearest)}?" if nearest else ""
         super().__init__(f"there is no snapshot of that name{hint} (ListSnapshots tells the names)")
         self.name = name
+
+
+class ReembeddingNotFound(NearfieldError):
+    """No re-embedding of that id."""
+
+    reason = "REEMBEDDING_NOT_FOUND"
+
+    def __init__(self, id_: str, nearest: tuple[str, ...] = ()) -> None:
+        """`id_` as asked for; `nearest` are ids to suggest."""
+        hint = f"; did you mean {', '.join(nearest)}?" if nearest else ""
+        super().__init__(f"there is no re-embedding of that id{hint} (ListReembeddings tells the ids)")
+        self.name = id_
 
 
 class DataDamaged(NearfieldError):

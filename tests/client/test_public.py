@@ -52,6 +52,8 @@ PUBLIC = [
     "Quantization",
     "RankedDocument",
     "RecommendOptions",
+    "ReembedOptions",
+    "Reembedding",
     "RerankOptions",
     "ResourceExhausted",
     "RetryPolicy",

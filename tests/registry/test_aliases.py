@@ -99,7 +99,7 @@ from pathlib import Path
 from nearfield_server.core.aliases import Aliases
 aliases = Aliases(Path(sys.argv[1]), {})
 for number in range(100000):
-    aliases.put("a", f"m@{number}")
+    aliases.put({"a": f"m@{number}"})
     print(number, flush=True)
 """
     file = tmp_path / "aliases.json"

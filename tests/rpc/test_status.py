@@ -16,6 +16,7 @@ MISSING = {
     errors.CollectionNotFound,
     errors.PointNotFound,
     errors.SnapshotNotFound,
+    errors.ReembeddingNotFound,
 }
 NAMED = MISSING | {errors.AlreadyExists}
 
@@ -23,7 +24,7 @@ NAMED = MISSING | {errors.AlreadyExists}
 def make(kind):
     if issubclass(kind, errors.InvalidInput):
         return kind("inputs[3].text", "too long", limit=5)
-    if kind in {errors.ModelNotFound, errors.CollectionNotFound, errors.SnapshotNotFound}:
+    if kind in MISSING - {errors.PointNotFound}:
         return kind("name", ("near",))
     if kind is errors.PointNotFound:
         return kind("query.id", "a")

@@ -37,6 +37,7 @@ from nearfield._options import (
     StreamOptions,
     TokenizeOptions,
 )
+from nearfield._reembeddings import Reembedding, ReembedOptions
 from nearfield._retry import RetryPolicy
 from nearfield._search_stream import SearchStreamResult
 from nearfield._search_types import (
@@ -119,6 +120,8 @@ __all__ = [
     "Quantization",
     "RankedDocument",
     "RecommendOptions",
+    "ReembedOptions",
+    "Reembedding",
     "RerankOptions",
     "ResourceExhausted",
     "RetryPolicy",

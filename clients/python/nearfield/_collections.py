@@ -13,6 +13,13 @@ from nearfield._channel import call_deadline, check_timeout
 from nearfield._collection import Collection
 from nearfield._deadline import Deadline
 from nearfield._errors import InternalError
+from nearfield._reembeddings import (
+    Reembedding,
+    ReembedOptions,
+    end_of_reembed,
+    reembed_request,
+    reembedding_of,
+)
 from nearfield._search_requests import (
     create_request,
     info_of,
@@ -125,6 +132,37 @@ class Collections:
         """Delete a snapshot."""
         request = search_pb2.DeleteSnapshotRequest(snapshot=name)
         self._transport.call(methods.DELETE_SNAPSHOT, request, call_deadline(self._transport.settings, timeout))
+
+    def reembed(self, collection: str, **options: Unpack[ReembedOptions]) -> Reembedding:
+        """Make a collection anew by another model while the old one serves, then give the new one its aliases.
+
+        It goes on in the server when the caller leaves; the same call again follows it.
+
+        Args:
+            collection: its name or alias.
+            **options: see `ReembedOptions`.
+
+        Raises:
+            AlreadyExists: there is a collection named as the new one.
+            FailedPrecondition: there would be nothing new, another one is under way, or a point has no text.
+        """
+        request = reembed_request(collection, options)
+        read = partial(end_of_reembed, options=options)
+        return self._last(methods.REEMBED, request, options.get("timeout"), read)
+
+    def reembeddings(self, *, timeout: float | None = None) -> list[Reembedding]:
+        """List the re-embeddings under way, and the last that ended, newest first."""
+        deadline = call_deadline(self._transport.settings, timeout)
+        request = search_pb2.ListReembeddingsRequest()
+        reply = self._transport.call(methods.LIST_REEMBEDDINGS, request, deadline)
+        return [reembedding_of(one) for one in reply.reembeddings]
+
+    def cancel_reembedding(self, id: str, *, timeout: float | None = None) -> Reembedding:  # noqa: A002
+        """End a re-embedding and delete its new collection. Raises FailedPrecondition when it has ended."""
+        request = search_pb2.CancelReembeddingRequest(id=id)
+        deadline = call_deadline(self._transport.settings, timeout)
+        reply = self._transport.call(methods.CANCEL_REEMBEDDING, request, deadline)
+        return reembedding_of(reply.reembedding)
 
     def _last(self, method: Any, request: Any, timeout: float | None, read: Callable[[Any], _ReplyT | None]) -> _ReplyT:
         """Follow a stream of progress to its last message."""

@@ -118,3 +118,18 @@ SEARCH_STREAM = Method(
     search_pb2.SearchStreamRequest.SerializeToString,
     search_pb2.SearchStreamResponse.FromString,
 )
+REEMBED = Method(
+    f"{_SERVICE}/Reembed",
+    search_pb2.ReembedRequest.SerializeToString,
+    search_pb2.ReembedResponse.FromString,
+)
+LIST_REEMBEDDINGS = Method(
+    f"{_SERVICE}/ListReembeddings",
+    search_pb2.ListReembeddingsRequest.SerializeToString,
+    search_pb2.ListReembeddingsResponse.FromString,
+)
+CANCEL_REEMBEDDING = Method(
+    f"{_SERVICE}/CancelReembedding",
+    search_pb2.CancelReembeddingRequest.SerializeToString,
+    search_pb2.CancelReembeddingResponse.FromString,
+)

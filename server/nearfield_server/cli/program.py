@@ -15,6 +15,7 @@ from nearfield_server.cli.export_command import export
 from nearfield_server.cli.failures import settings
 from nearfield_server.cli.index import index
 from nearfield_server.cli.models_command import models_app
+from nearfield_server.cli.reembed_command import reembed_app
 from nearfield_server.cli.rerank import rerank
 from nearfield_server.cli.search import search
 from nearfield_server.cli.serve import serve
@@ -58,6 +59,7 @@ for command in (serve, embed, rerank, classify, similarity, tokenize, export, do
 app.add_typer(models_app)
 app.add_typer(collections_app)
 app.add_typer(snapshots_app)
+app.add_typer(reembed_app)
 
 
 def run(arguments: list[str]) -> int:

@@ -42,15 +42,16 @@ class Aliases:
         """Aliases that stand for one of `targets`."""
         return tuple(alias for alias, target in self.all().items() if target in targets)
 
-    def put(self, alias: str, target: str) -> None:
-        """Let `alias` stand for `target`, or for nothing (empty). On the disk when this returns."""
+    def put(self, targets: Mapping[str, str]) -> None:
+        """Let each alias stand for its target, or for nothing (empty), all at once. On the disk when this returns."""
         changed = dict(self._set)
-        if target:
-            changed[alias] = target
-        elif alias in self._configured:
-            changed[alias] = None
-        else:
-            changed.pop(alias, None)
+        for alias, target in targets.items():
+            if target:
+                changed[alias] = target
+            elif alias in self._configured:
+                changed[alias] = None
+            else:
+                changed.pop(alias, None)
         write_json(self._file, changed)
         self._set = changed
 

@@ -158,7 +158,7 @@ def _other_version(spec: CollectionSpec, served: str) -> FailedPrecondition:
     return FailedPrecondition(
         f"collections/{spec.name}",
         f"the collection was made with version {spec.model_version} of its model, and {served} is served: "
-        "load that version (LoadModel), or embed the collection's texts again into a new one",
+        "load that version (LoadModel), or embed the collection's texts again into a new one (Reembed)",
     )
 
 

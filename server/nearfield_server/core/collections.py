@@ -11,13 +11,14 @@ import difflib
 import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from nearfield_server.core.aliases import Aliases
 from nearfield_server.core.models import ModelRegistry
+from nearfield_server.core.write_gates import WriteGates
 from nearfield_server.engines.base import Engine, Store
 from nearfield_server.errors import AlreadyExists, CollectionNotFound, FailedPrecondition, InvalidInput, ModelNotReady
 from nearfield_server.filters import split_path
@@ -113,6 +114,9 @@ class Collections:
         self._settings = settings
         self._changing = asyncio.Lock()
         """One change of names at a time: collections and aliases share them."""
+        self._held: dict[str, str] = {}
+        self.writes = WriteGates()
+        """Writers of points pass them."""
         self.ready = False
         """Whether they are open."""
 
@@ -164,8 +168,7 @@ class Collections:
         check_name("name", asked.name)  # before the model is asked for
         _check_indexes("payload_indexes", asked.payload_indexes)
         _check_ttl(asked.ttl_seconds)
-        spec = self._spec(asked)
-        return await self.view(await self.add(spec))
+        return await self.view(await self.add(self.decide(asked)))
 
     async def add(self, spec: CollectionSpec, field_: str = "name", *, unfinished: bool = False) -> Store:
         """Make a collection that is already decided; `unfinished` ones are gone after a restart, until `finished`.
@@ -185,15 +188,15 @@ class Collections:
                 text = f"there are {len(stores)} collections; at most {most} (search.max_collections): delete one"
                 raise FailedPrecondition("collections", text)
             if unfinished:
-                await asyncio.to_thread(self._unfinished.put, spec.name, "restoring")
+                await asyncio.to_thread(self._unfinished.put, {spec.name: "restoring"})
             elif self._unfinished.target(spec.name):  # of one that never came to be, or is gone; this one stays
-                await asyncio.to_thread(self._unfinished.put, spec.name, "")
+                await asyncio.to_thread(self._unfinished.put, {spec.name: ""})
             return await self._engine.create(spec)
 
     async def finished(self, name: str) -> None:
         """Keep a collection that was added as unfinished."""
         async with self._changing:
-            await asyncio.to_thread(self._unfinished.put, name, "")
+            await asyncio.to_thread(self._unfinished.put, {name: ""})
 
     async def abandon(self, name: str) -> None:
         """Delete a collection that was added as unfinished, unless somebody made another one of its name meanwhile."""
@@ -202,7 +205,25 @@ class Collections:
                 return
             with suppress(CollectionNotFound):
                 await self._engine.drop(name)
-            await asyncio.to_thread(self._unfinished.put, name, "")
+            await asyncio.to_thread(self._unfinished.put, {name: ""})
+
+    def unfinished(self, name: str) -> bool:
+        """Whether a collection was added as unfinished and is it still."""
+        return bool(self._unfinished.target(name))
+
+    def hold(self, name: str, by: str) -> None:
+        """Refuse to delete a collection until `release`; `by` says what needs it. It needn't be there yet."""
+        self._held[name] = by
+
+    def release(self, name: str) -> None:
+        """Let it be deleted again."""
+        self._held.pop(name, None)
+
+    async def discard(self, name: str) -> None:
+        """Delete a collection for which no alias stands, if it is there, held or not."""
+        async with self._changing:
+            with suppress(CollectionNotFound):
+                await self._engine.drop(name)
 
     async def get(self, name: str) -> CollectionView:
         """Give one by name or alias. Raises `CollectionNotFound`."""
@@ -253,7 +274,7 @@ class Collections:
 
         Raises:
             CollectionNotFound: there is none of that name.
-            FailedPrecondition: it is an alias, or an alias stands for it.
+            FailedPrecondition: it is an alias, an alias stands for it, or it is held.
         """
         async with self._changing:
             stores = self._opened()
@@ -264,6 +285,8 @@ class Collections:
             if aliases := self._aliases.of(store.spec.name):
                 text = f"aliases stand for it ({', '.join(aliases[:5])}): take them away first (SetCollectionAlias)"
                 raise FailedPrecondition(f"collections/{name}", text)
+            if by := self._held.get(name):
+                raise FailedPrecondition(f"collections/{name}", f"{by} needs it: wait for its end, or cancel it")
             await self._engine.drop(name)
 
     async def set_alias(self, alias: str, collection: str) -> str:
@@ -272,7 +295,8 @@ class Collections:
         Raises:
             AlreadyExists: there is a collection named as the alias.
             CollectionNotFound: there is none to stand for, or no such alias to take away.
-            FailedPrecondition: there are as many aliases as the settings allow collections.
+            FailedPrecondition: there are as many aliases as the settings allow collections, or the collection is being
+                filled.
         """
         check_name("alias", alias)
         async with self._changing:
@@ -281,15 +305,47 @@ class Collections:
                 raise AlreadyExists("alias: there is a collection of that name", f"collections/{alias}")
             if collection and collection not in stores:
                 raise CollectionNotFound(collection, tuple(difflib.get_close_matches(collection[:64], stores)))
+            self.writes.check(collection)
             previous = self._aliases.target(alias) or ""
             if not previous and not collection:
                 raise CollectionNotFound(alias, tuple(difflib.get_close_matches(alias, self._aliases.all())))
-            if not previous and len(self._aliases.all()) >= (most := self._settings.max_collections):
-                raise FailedPrecondition(
-                    "aliases", f"there are {most} aliases, as many as search.max_collections allow"
-                )
-            await asyncio.to_thread(self._aliases.put, alias, collection)
+            self._check_aliases(0 if previous else 1)
+            await asyncio.to_thread(self._aliases.put, {alias: collection})
             return previous
+
+    def movable(self, asked: Sequence[str], source: str) -> tuple[str, ...]:
+        """Give those of some aliases, or all, that stand for `source`, and those asked for that stand for nothing."""
+        stands = {alias: self._aliases.target(alias) for alias in asked or self._aliases.of(source)}
+        return tuple(alias for alias, target in stands.items() if target in {None, source})
+
+    def check_movable(self, asked: Sequence[str], source: str) -> None:
+        """Raise what keeps aliases from being moved away from `source`, or made.
+
+        Raises:
+            AlreadyExists: there is a collection named as one.
+            FailedPrecondition: one stands for another collection, or there are as many as the settings allow.
+            InvalidInput: one can't be a name.
+        """
+        for index, alias in enumerate(asked):
+            check_name(f"aliases[{index}]", alias)
+            if alias in self._engine.stores():
+                raise AlreadyExists(f"aliases[{index}]: there is a collection of that name", f"collections/{alias}")
+            if (target := self._aliases.target(alias)) not in {None, source}:
+                raise FailedPrecondition(f"aliases/{alias}", f"it stands for {target}: take it away first")
+        self._check_aliases(sum(self._aliases.target(alias) is None for alias in set(asked)))
+
+    async def move_aliases(self, aliases: Sequence[str], target: str) -> None:
+        """Let all of them stand for `target`, at once; on the disk afterwards. Raises `OSError`."""
+        async with self._changing:
+            await asyncio.to_thread(self._aliases.put, dict.fromkeys(aliases, target))
+
+    def moved(self, aliases: Sequence[str], target: str) -> bool:
+        """Whether all of them stand for `target`."""
+        return all(self._aliases.target(alias) == target for alias in aliases)
+
+    def _check_aliases(self, more: int) -> None:
+        if more and len(self._aliases.all()) + more > (most := self._settings.max_collections):
+            raise FailedPrecondition("aliases", f"there would be over {most} aliases (search.max_collections)")
 
     def _opened(self) -> dict[str, Store]:
         if not self.ready:
@@ -306,7 +362,8 @@ class Collections:
         spec = store.spec
         return CollectionView(spec, await store.stats(), self._aliases.of(spec.name), self._settings.engine)
 
-    def _spec(self, asked: NewCollection) -> CollectionSpec:
+    def decide(self, asked: NewCollection) -> CollectionSpec:
+        """Give what decides a collection, made now. Raises `InvalidInput`, `ModelNotFound` or `ModelNotReady`."""
         name, version, metric, dimensions = "", "", SimilarityMetric.COSINE, asked.dimensions
         if dimensions > MAX_DIMENSIONS:
             raise InvalidInput("dimensions", f"{dimensions} is outside 1 to {MAX_DIMENSIONS}")

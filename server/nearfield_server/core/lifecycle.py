@@ -212,7 +212,7 @@ class Lifecycle:
             if target and not registry.is_model(target):
                 registry.served(target)  # says which names are near
                 raise InvalidInput("target", f"{target} is an alias: name the model that it stands for")
-            await self._off_loop(registry.aliases.put, alias, target)
+            await self._off_loop(registry.aliases.put, {alias: target})
         registry.changes.notify()
 
     async def _unload(self, name: str, version: str) -> ModelStatus:

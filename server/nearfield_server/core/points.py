@@ -100,10 +100,20 @@ class Points:
         return Ready(store, records, call)
 
     async def write(self, ready: Ready, position: StreamPosition | None = None) -> UpsertOutcome:
-        """Store what `prepare` gave. Raises as `Store.upsert`."""
-        call, store = ready.call, ready.store
-        outcome = await store.upsert(call.tenant, ready.records, call.mode, wait=call.wait, position=position)
-        self._metrics.upserted(store.spec.name, outcome.stored)
+        """Store what `prepare` gave; prepare it anew where the name stands for another collection meanwhile.
+
+        Raises any `NearfieldError` of a call.
+        """
+        call = ready.call
+        while True:
+            name = ready.store.spec.name
+            await self._collections.writes.passed(name)
+            if self._collections.store(call.collection).spec.name == name:
+                break
+            ready = await self.prepare(call)
+        with self._collections.writes.writing(name):
+            outcome = await ready.store.upsert(call.tenant, ready.records, call.mode, wait=call.wait, position=position)
+        self._metrics.upserted(name, outcome.stored)
         return outcome
 
     async def delete(
@@ -116,9 +126,15 @@ class Points:
         consistency: Consistency = AS_CONFIGURED,
     ) -> int:
         """Delete points by ids, by filter, or all of the tenant (`None`); give how many there were."""
-        store = self._collections.store(collection).at(consistency)
-        deleted = await store.delete(tenant, chosen, wait=wait)
-        self._metrics.deleted(store.spec.name, deleted)
+        while True:
+            store = self._collections.store(collection)
+            name = store.spec.name
+            await self._collections.writes.passed(name)
+            if self._collections.store(collection) is store:
+                break
+        with self._collections.writes.writing(name):
+            deleted = await store.at(consistency).delete(tenant, chosen, wait=wait)
+        self._metrics.deleted(name, deleted)
         return deleted
 
     async def _rows(self, spec: CollectionSpec, call: UpsertCall) -> FloatRows:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nearfield.v1 import embed_pb2, model_pb2, search_pb2, types_pb2
+from nearfield_server.core.reembeddings import ReembedState
 from nearfield_server.core.search_calls import (
     DuplicateGrouping,
     DuplicateKeep,
@@ -48,6 +49,7 @@ __all__ = [
     "QUANTIZATIONS",
     "READ_CONSISTENCIES",
     "RECOMMEND_STRATEGIES",
+    "REEMBED_STATES",
     "SEARCH_MODES",
     "STATES",
     "TO_DTYPE",
@@ -168,6 +170,13 @@ INDEX_STATES: dict[IndexState, search_pb2.IndexState] = {
     IndexState.BUILDING: search_pb2.INDEX_STATE_BUILDING,
     IndexState.READY: search_pb2.INDEX_STATE_READY,
     IndexState.FAILED: search_pb2.INDEX_STATE_FAILED,
+}
+REEMBED_STATES: dict[ReembedState, search_pb2.ReembedState] = {
+    ReembedState.COPYING: search_pb2.REEMBED_STATE_COPYING,
+    ReembedState.SWAPPING: search_pb2.REEMBED_STATE_SWAPPING,
+    ReembedState.DONE: search_pb2.REEMBED_STATE_DONE,
+    ReembedState.CANCELLED: search_pb2.REEMBED_STATE_CANCELLED,
+    ReembedState.FAILED: search_pb2.REEMBED_STATE_FAILED,
 }
 READ_CONSISTENCIES: dict[int, ReadConsistency] = {
     search_pb2.READ_CONSISTENCY_ONE: ReadConsistency.ONE,

@@ -9,6 +9,7 @@ from typing import Any
 from nearfield.v1 import search_pb2, search_pb2_grpc
 from nearfield_server.rpc.collections import CollectionRpcs
 from nearfield_server.rpc.points import PointRpcs
+from nearfield_server.rpc.reembeddings import ReembeddingRpcs
 from nearfield_server.rpc.searches import SearchRpcs
 from nearfield_server.rpc.snapshots import SnapshotRpcs
 
@@ -19,13 +20,19 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
     """Collections, points and searches."""
 
     def __init__(
-        self, collections: CollectionRpcs, points: PointRpcs, searches: SearchRpcs, snapshots: SnapshotRpcs
+        self,
+        collections: CollectionRpcs,
+        points: PointRpcs,
+        searches: SearchRpcs,
+        snapshots: SnapshotRpcs,
+        reembeddings: ReembeddingRpcs,
     ) -> None:
         """Put the parts together."""
         self._collections = collections
         self._points = points
         self._searches = searches
         self._snapshots = snapshots
+        self._reembeddings = reembeddings
 
     async def CreateCollection(
         self, request: search_pb2.CreateCollectionRequest, context: Any
@@ -149,3 +156,23 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
     ) -> search_pb2.DeleteSnapshotResponse:
         """Delete a snapshot."""
         return await self._snapshots.delete(request, context)
+
+    async def Reembed(
+        self, request: search_pb2.ReembedRequest, context: Any
+    ) -> AsyncIterator[search_pb2.ReembedResponse]:
+        """Make a collection anew by another model."""
+        async with aclosing(self._reembeddings.reembed(request, context)) as steps:
+            async for step in steps:
+                yield step
+
+    async def ListReembeddings(
+        self, request: search_pb2.ListReembeddingsRequest, context: Any
+    ) -> search_pb2.ListReembeddingsResponse:
+        """Give all re-embeddings."""
+        return await self._reembeddings.list(request, context)
+
+    async def CancelReembedding(
+        self, request: search_pb2.CancelReembeddingRequest, context: Any
+    ) -> search_pb2.CancelReembeddingResponse:
+        """End a re-embedding."""
+        return await self._reembeddings.cancel(request, context)

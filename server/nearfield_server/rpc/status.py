@@ -36,6 +36,7 @@ CODES: dict[type[errors.NearfieldError], grpc.StatusCode] = {
     errors.CollectionNotFound: grpc.StatusCode.NOT_FOUND,
     errors.PointNotFound: grpc.StatusCode.NOT_FOUND,
     errors.SnapshotNotFound: grpc.StatusCode.NOT_FOUND,
+    errors.ReembeddingNotFound: grpc.StatusCode.NOT_FOUND,
     errors.DataDamaged: grpc.StatusCode.DATA_LOSS,
     errors.AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
     errors.FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
@@ -59,6 +60,7 @@ _MISSING: dict[type[errors.NearfieldError], str] = {
     errors.CollectionNotFound: "Collection",
     errors.PointNotFound: "Point",
     errors.SnapshotNotFound: "Snapshot",
+    errors.ReembeddingNotFound: "Reembedding",
 }
 _KINDS = {"collections": "Collection", "aliases": "Collection", "snapshots": "Snapshot"}
 

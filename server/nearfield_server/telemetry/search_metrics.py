@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -65,6 +65,13 @@ class SearchMetrics:
         for operation in ("create", "restore"):
             for outcome in ("ok", "error"):
                 self._snapshots.labels(operation, outcome)
+        self._reembeddings = Counter(
+            "nearfield_reembeddings", "Re-embeddings that ended", ["outcome"], registry=registry
+        )
+        for outcome in ("done", "cancelled", "failed"):
+            self._reembeddings.labels(outcome)
+        self._reembedding = Gauge("nearfield_reembeddings_running", "Re-embeddings under way", registry=registry)
+        self._reembedded = Counter("nearfield_points_reembedded", "Changes copied by re-embeddings", registry=registry)
         self._names = _Names()
         self._collections = _Collections(self._names)
         registry.register(self._collections)
@@ -92,6 +99,18 @@ class SearchMetrics:
             self._snapshots.labels(operation, "error").inc()
             raise
         self._snapshots.labels(operation, "ok").inc()
+
+    def reembedding_ended(self, outcome: str) -> None:
+        """Count one: "done", "cancelled" or "failed"."""
+        self._reembeddings.labels(outcome).inc()
+
+    def reembeddings_running(self, count: int) -> None:
+        """Show how many are under way."""
+        self._reembedding.set(count)
+
+    def reembedded(self, changes: int) -> None:
+        """Count points that were copied, and deleted, in a new collection."""
+        self._reembedded.inc(changes)
 
     def forget(self, collection: str) -> None:
         """Remove the series of a collection that was deleted; its name makes room for another."""

@@ -98,6 +98,15 @@ class DuplicateKeep(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DUPLICATE_KEEP_NEWEST: _ClassVar[DuplicateKeep]
     DUPLICATE_KEEP_LONGEST: _ClassVar[DuplicateKeep]
     DUPLICATE_KEEP_MEDOID: _ClassVar[DuplicateKeep]
+
+class ReembedState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REEMBED_STATE_UNSPECIFIED: _ClassVar[ReembedState]
+    REEMBED_STATE_COPYING: _ClassVar[ReembedState]
+    REEMBED_STATE_SWAPPING: _ClassVar[ReembedState]
+    REEMBED_STATE_DONE: _ClassVar[ReembedState]
+    REEMBED_STATE_CANCELLED: _ClassVar[ReembedState]
+    REEMBED_STATE_FAILED: _ClassVar[ReembedState]
 READ_CONSISTENCY_UNSPECIFIED: ReadConsistency
 READ_CONSISTENCY_ONE: ReadConsistency
 READ_CONSISTENCY_MAJORITY: ReadConsistency
@@ -149,6 +158,12 @@ DUPLICATE_KEEP_FIRST: DuplicateKeep
 DUPLICATE_KEEP_NEWEST: DuplicateKeep
 DUPLICATE_KEEP_LONGEST: DuplicateKeep
 DUPLICATE_KEEP_MEDOID: DuplicateKeep
+REEMBED_STATE_UNSPECIFIED: ReembedState
+REEMBED_STATE_COPYING: ReembedState
+REEMBED_STATE_SWAPPING: ReembedState
+REEMBED_STATE_DONE: ReembedState
+REEMBED_STATE_CANCELLED: ReembedState
+REEMBED_STATE_FAILED: ReembedState
 
 class PointId(_message.Message):
     __slots__ = ("text", "number")
@@ -1088,3 +1103,89 @@ class DeleteSnapshotRequest(_message.Message):
 class DeleteSnapshotResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class Reembedding(_message.Message):
+    __slots__ = ("id", "source", "target", "aliases", "model", "model_version", "dimensions", "state", "copied", "skipped", "total", "points_per_second", "remaining", "error_reason", "error_message", "started_at", "ended_at")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    ALIASES_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    COPIED_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    POINTS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    REMAINING_FIELD_NUMBER: _ClassVar[int]
+    ERROR_REASON_FIELD_NUMBER: _ClassVar[int]
+    ERROR_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    ENDED_AT_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    source: str
+    target: str
+    aliases: _containers.RepeatedScalarFieldContainer[str]
+    model: str
+    model_version: str
+    dimensions: int
+    state: ReembedState
+    copied: int
+    skipped: int
+    total: int
+    points_per_second: float
+    remaining: _duration_pb2.Duration
+    error_reason: str
+    error_message: str
+    started_at: _timestamp_pb2.Timestamp
+    ended_at: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., source: _Optional[str] = ..., target: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., dimensions: _Optional[int] = ..., state: _Optional[_Union[ReembedState, str]] = ..., copied: _Optional[int] = ..., skipped: _Optional[int] = ..., total: _Optional[int] = ..., points_per_second: _Optional[float] = ..., remaining: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., error_reason: _Optional[str] = ..., error_message: _Optional[str] = ..., started_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., ended_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ReembedRequest(_message.Message):
+    __slots__ = ("collection", "model", "dimensions", "metric", "target", "aliases", "keep_aliases", "skip_without_text")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    ALIASES_FIELD_NUMBER: _ClassVar[int]
+    KEEP_ALIASES_FIELD_NUMBER: _ClassVar[int]
+    SKIP_WITHOUT_TEXT_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    model: str
+    dimensions: int
+    metric: _embed_pb2.SimilarityMetric
+    target: str
+    aliases: _containers.RepeatedScalarFieldContainer[str]
+    keep_aliases: bool
+    skip_without_text: bool
+    def __init__(self, collection: _Optional[str] = ..., model: _Optional[str] = ..., dimensions: _Optional[int] = ..., metric: _Optional[_Union[_embed_pb2.SimilarityMetric, str]] = ..., target: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., keep_aliases: bool = ..., skip_without_text: bool = ...) -> None: ...
+
+class ReembedResponse(_message.Message):
+    __slots__ = ("reembedding",)
+    REEMBEDDING_FIELD_NUMBER: _ClassVar[int]
+    reembedding: Reembedding
+    def __init__(self, reembedding: _Optional[_Union[Reembedding, _Mapping]] = ...) -> None: ...
+
+class ListReembeddingsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListReembeddingsResponse(_message.Message):
+    __slots__ = ("reembeddings",)
+    REEMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
+    reembeddings: _containers.RepeatedCompositeFieldContainer[Reembedding]
+    def __init__(self, reembeddings: _Optional[_Iterable[_Union[Reembedding, _Mapping]]] = ...) -> None: ...
+
+class CancelReembeddingRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class CancelReembeddingResponse(_message.Message):
+    __slots__ = ("reembedding",)
+    REEMBEDDING_FIELD_NUMBER: _ClassVar[int]
+    reembedding: Reembedding
+    def __init__(self, reembedding: _Optional[_Union[Reembedding, _Mapping]] = ...) -> None: ...

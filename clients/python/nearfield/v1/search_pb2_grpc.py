@@ -134,6 +134,21 @@ class SearchServiceStub(object):
                 request_serializer=nearfield_dot_v1_dot_search__pb2.DeleteSnapshotRequest.SerializeToString,
                 response_deserializer=nearfield_dot_v1_dot_search__pb2.DeleteSnapshotResponse.FromString,
                 )
+        self.Reembed = channel.unary_stream(
+                '/nearfield.v1.SearchService/Reembed',
+                request_serializer=nearfield_dot_v1_dot_search__pb2.ReembedRequest.SerializeToString,
+                response_deserializer=nearfield_dot_v1_dot_search__pb2.ReembedResponse.FromString,
+                )
+        self.ListReembeddings = channel.unary_unary(
+                '/nearfield.v1.SearchService/ListReembeddings',
+                request_serializer=nearfield_dot_v1_dot_search__pb2.ListReembeddingsRequest.SerializeToString,
+                response_deserializer=nearfield_dot_v1_dot_search__pb2.ListReembeddingsResponse.FromString,
+                )
+        self.CancelReembedding = channel.unary_unary(
+                '/nearfield.v1.SearchService/CancelReembedding',
+                request_serializer=nearfield_dot_v1_dot_search__pb2.CancelReembeddingRequest.SerializeToString,
+                response_deserializer=nearfield_dot_v1_dot_search__pb2.CancelReembeddingResponse.FromString,
+                )
 
 
 class SearchServiceServicer(object):
@@ -309,6 +324,29 @@ class SearchServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Reembed(self, request, context):
+        """Makes a new collection of the texts of another, embedded by another model, while that one goes on serving; then lets
+        its aliases stand for the new one. It goes on when the caller leaves, and after a restart of the server; the same
+        request again shows the one that is under way.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListReembeddings(self, request, context):
+        """Re-embeddings under way, and the last that ended, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelReembedding(self, request, context):
+        """Ends a re-embedding and deletes its new collection. FAILED_PRECONDITION when it has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SearchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -426,6 +464,21 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.DeleteSnapshot,
                     request_deserializer=nearfield_dot_v1_dot_search__pb2.DeleteSnapshotRequest.FromString,
                     response_serializer=nearfield_dot_v1_dot_search__pb2.DeleteSnapshotResponse.SerializeToString,
+            ),
+            'Reembed': grpc.unary_stream_rpc_method_handler(
+                    servicer.Reembed,
+                    request_deserializer=nearfield_dot_v1_dot_search__pb2.ReembedRequest.FromString,
+                    response_serializer=nearfield_dot_v1_dot_search__pb2.ReembedResponse.SerializeToString,
+            ),
+            'ListReembeddings': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReembeddings,
+                    request_deserializer=nearfield_dot_v1_dot_search__pb2.ListReembeddingsRequest.FromString,
+                    response_serializer=nearfield_dot_v1_dot_search__pb2.ListReembeddingsResponse.SerializeToString,
+            ),
+            'CancelReembedding': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelReembedding,
+                    request_deserializer=nearfield_dot_v1_dot_search__pb2.CancelReembeddingRequest.FromString,
+                    response_serializer=nearfield_dot_v1_dot_search__pb2.CancelReembeddingResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -830,5 +883,56 @@ class SearchService(object):
         return grpc.experimental.unary_unary(request, target, '/nearfield.v1.SearchService/DeleteSnapshot',
             nearfield_dot_v1_dot_search__pb2.DeleteSnapshotRequest.SerializeToString,
             nearfield_dot_v1_dot_search__pb2.DeleteSnapshotResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def Reembed(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(request, target, '/nearfield.v1.SearchService/Reembed',
+            nearfield_dot_v1_dot_search__pb2.ReembedRequest.SerializeToString,
+            nearfield_dot_v1_dot_search__pb2.ReembedResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListReembeddings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/nearfield.v1.SearchService/ListReembeddings',
+            nearfield_dot_v1_dot_search__pb2.ListReembeddingsRequest.SerializeToString,
+            nearfield_dot_v1_dot_search__pb2.ListReembeddingsResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def CancelReembedding(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/nearfield.v1.SearchService/CancelReembedding',
+            nearfield_dot_v1_dot_search__pb2.CancelReembeddingRequest.SerializeToString,
+            nearfield_dot_v1_dot_search__pb2.CancelReembeddingResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
