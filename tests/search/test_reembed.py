@@ -1,5 +1,6 @@
 """Collections made anew by another model while others write to them."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -109,6 +110,7 @@ def test_all_points_are_there_with_new_vectors_and_the_aliases_move(here, wire):
         query = search_pb2.SearchQuery(text="a dog at the moon")
         hits = here("Search", collection="moves", query=query, mode=mode, filter_expression="n = 77").hits
         assert [wire.id_of(one.id) for one in hits] == ["dog"]
+    assert re.fullmatch(rf"{name}-\d{{8}}T\d{{6}}Z", done.target)
     again = here.refused("Reembed", collection="moves", dimensions=64)
     assert (again.code, "already" in again.message) == ("FAILED_PRECONDITION", True)
     here("DeleteCollection", collection=name)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import logging
+import re
 import time
 import uuid
 from collections.abc import AsyncGenerator, Coroutine
@@ -52,6 +53,8 @@ __all__ = ["Reembedder"]
 
 logger = logging.getLogger("nearfield.search")
 
+_STAMP = re.compile(r"-\d{8}T\d{6}Z$")
+"""What the name of a collection that was made by one ends with."""
 _TELL_SECONDS = 1.0
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
 _FINENESS = timedelta(milliseconds=1)
@@ -202,7 +205,7 @@ class Reembedder:
             raise InvalidInput("model", "the collection has none: name the one to embed its texts with")
         return self._collections.decide(
             NewCollection(
-                name=call.target or f"{source.name[:47]}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}",
+                name=call.target or f"{_STAMP.sub('', source.name)[:47]}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}",
                 model=model,
                 dimensions=call.dimensions,
                 metric=call.metric,
