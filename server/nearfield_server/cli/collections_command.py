@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nearfield_server.cli.collections_export import export
 from nearfield_server.cli.connect import DEFAULT_TARGET, JsonOption, TargetOption, connected
 from nearfield_server.cli.failures import CliError, reporting
 
@@ -152,6 +153,9 @@ def delete(
             typer.confirm(f"Delete {name} with its {points:,} points?", abort=True)
         connection.client.delete_collection(name)
         typer.echo(f"deleted {name}, {points:,} points")
+
+
+collections_app.command()(export)
 
 
 def _fields(index: list[str] | None) -> dict[str, str]:
