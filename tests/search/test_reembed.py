@@ -1,5 +1,6 @@
 """Collections made anew by another model while others write to them."""
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import grpc
 import numpy as np
+import onnx
 import pytest
 
 import nearfield
@@ -25,11 +27,16 @@ ODD = ["a/b", "nul\0nul", "🙂", 0, -1, 2**63 - 1, "1", 1]
 
 
 @pytest.fixture(scope="module")
-def here(run_server, open_search, tmp_path_factory):
+def models(tmp_path_factory):
+    """A repository."""
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="module")
+def here(run_server, open_search, tmp_path_factory, models):
     """A server that has the built-in model under another name too, which can be unloaded."""
-    repository = tmp_path_factory.mktemp("models")
-    shutil.copytree(builtin_folder(), repository / "other" / "1")
-    settings = {"data_dir": tmp_path_factory.mktemp("data"), "repository": {"path": repository}}
+    shutil.copytree(builtin_folder(), models / "other" / "1")
+    settings = {"data_dir": tmp_path_factory.mktemp("data"), "repository": {"path": models}}
     with run_server(Config(listen="127.0.0.1:0", http="127.0.0.1:0", admin=True, **settings)) as server:
         found = open_search(server.target)
         found.target = server.target
@@ -238,17 +245,51 @@ def test_wrong_requests_are_refused(here, wire):
 
 def test_it_waits_for_its_model(here, wire):
     filled(here, wire, 700, "waiting", words=30)
-    models = model_pb2_grpc.ModelServiceStub(grpc.insecure_channel(here.target))
+    stub = model_pb2_grpc.ModelServiceStub(grpc.insecure_channel(here.target))
     one = first(here, "waiting", model="other")
-    models.UnloadModel(model_pb2.UnloadModelRequest(name="other"))
+    stub.UnloadModel(model_pb2.UnloadModelRequest(name="other"))
     deadline = time.monotonic() + 30
     while not (waits := now(here, one.id)).error_message:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert (STATE[waits.state], waits.error_reason) == ("COPYING", "MODEL_NOT_READY")
-    models.LoadModel(model_pb2.LoadModelRequest(name="other"))
+    stub.LoadModel(model_pb2.LoadModelRequest(name="other"))
     done = ends(here, one.id)
     assert (STATE[done.state], done.copied, done.model, done.error_message) == ("DONE", 700, "other", "")
+
+
+def test_a_new_version_of_the_same_model(here, wire, models):
+    """Both are loaded meanwhile, so that the old collection serves."""
+    folder = models / "mine"
+    shutil.copytree(builtin_folder(), folder / "1")
+    stub = model_pb2_grpc.ModelServiceStub(grpc.insecure_channel(here.target))
+    stub.LoadModel(model_pb2.LoadModelRequest(name="mine"))
+    name = filled(here, wire, 100, "versioned", model="mine")
+    shutil.copytree(folder / "1", folder / "2")
+    retouch(folder / "2")
+    stub.LoadModel(model_pb2.LoadModelRequest(name="mine", keep_previous=True))
+    here.upsert("versioned", wire.point("new", "a text by the old version"))
+    done = reembed(here, "versioned")
+    old, new = (here("GetCollection", collection=one).collection for one in (name, "versioned"))
+    assert (STATE[done.state], done.copied, new.name) == ("DONE", 101, done.target)
+    assert old.model == new.model == "mine"
+    assert old.model_version != new.model_version == done.model_version
+    stub.UnloadModel(model_pb2.UnloadModelRequest(name="mine", version="1"))
+    hits = here("Search", collection="versioned", query=search_pb2.SearchQuery(text="text by the old version")).hits
+    assert wire.id_of(hits[0].id) == "new"
+    refused = here.refused("Upsert", collection=name, points=[wire.point("x", "text")])
+    assert (refused.code, "Reembed" in refused.message) == ("FAILED_PRECONDITION", True)
+
+
+def retouch(folder):
+    """Change what the model's version is made of, and nothing else."""
+    file = folder / "onnx" / "model.onnx"
+    before = hashlib.sha256(file.read_bytes()).hexdigest()
+    model = onnx.load(file)
+    model.doc_string = "retouched"
+    onnx.save(model, file)
+    manifest = folder / "nearfield.yaml"
+    manifest.write_text(manifest.read_text().replace(before, hashlib.sha256(file.read_bytes()).hexdigest()))
 
 
 def test_client_and_command(here, wire, capsys):

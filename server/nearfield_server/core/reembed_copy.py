@@ -213,8 +213,9 @@ def _key(name: tuple[str, PointId]) -> bytes:
 
 async def _tenants(store: Store) -> dict[str, int]:
     found: dict[str, int] = {}
+    part: list[tuple[str, int]] = []
     while True:
-        part = await store.tenants(max(found, key=str.encode) if found else None, _TENANTS)
+        part = await store.tenants(part[-1][0] if part else None, _TENANTS)
         found.update(part)
         if len(part) < _TENANTS:
             return found
