@@ -181,6 +181,9 @@ def test_one_under_way_is_followed_and_keeps_its_collections(here, wire):
     other = here.refused("Reembed", collection="slow", dimensions=8)
     assert (other.code, one.id in other.message) == ("FAILED_PRECONDITION", True)
     assert here.refused("Reembed", collection="slow-16", dimensions=8).code == "FAILED_PRECONDITION"
+    bystander = here.make()
+    taken = here.refused("Reembed", collection=bystander, dimensions=8, target="slow-16")
+    assert (taken.code, taken.resource[1]) == ("ALREADY_EXISTS", "collections/slow-16")
     for held in ("slow-16", name):
         here.refused("DeleteCollection", collection=held)
     point = wire.point("x", "text")

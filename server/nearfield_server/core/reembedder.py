@@ -32,6 +32,7 @@ from nearfield_server.core.reembed_copy import ReembedCopy
 from nearfield_server.core.reembeddings import ReembedCall, Reembedding, ReembedJournal, ReembedState
 from nearfield_server.engines.base import Store
 from nearfield_server.errors import (
+    AlreadyExists,
     CollectionNotFound,
     DataDamaged,
     DeadlineExceeded,
@@ -101,7 +102,10 @@ class Reembedder:
         """Go on with what was under way, once there are collections and models."""
         for one in self._known:
             if one.state in {ReembedState.CANCELLED, ReembedState.FAILED}:
-                await self._discard(one)  # the server may have been killed just before that
+                try:
+                    await self._discard(one)  # the server may have been killed just before that
+                except NearfieldError as error:
+                    logger.warning("%s isn't deleted yet: %s", one.spec.name, error.message)
             elif one.state is ReembedState.SWAPPING and self._made(one) and self._swapped_before(one):
                 await self._ended(one, ReembedState.DONE)
             if not one.ended:
@@ -150,6 +154,8 @@ class Reembedder:
                 raise FailedPrecondition(f"collections/{source.name}", text)
             if call.keep_aliases and call.aliases:
                 raise InvalidInput("keep_aliases", "either name aliases to move, or move none")
+            if spec.name in self._collections.stores():
+                raise AlreadyExists("target: there is a collection of that name", f"collections/{spec.name}")
             self._collections.check_movable(call.aliases, source.name)
             one = Reembedding(
                 id=uuid.uuid4().hex[:12],
@@ -160,7 +166,7 @@ class Reembedder:
                 started_at=datetime.now(UTC),
                 total=(await store.stats()).points,
             )
-            await self._add(one)
+            await _to_its_end(self._add(one))
         logger.info("re-embedding", extra={"id": one.id, "source": one.source, "target": spec.name})
         return one
 
@@ -330,7 +336,7 @@ class Reembedder:
     async def _failed(self, one: Reembedding, error: NearfieldError) -> None:
         one.blame(error)
         one.failure = error
-        await self._ended(one, ReembedState.FAILED)
+        await _to_its_end(self._ended(one, ReembedState.FAILED))
 
     async def _ended(self, one: Reembedding, state: ReembedState) -> None:
         """Note the end, which decides; then tidy up."""
@@ -405,9 +411,14 @@ def _full(error: OSError) -> StorageFull:
 
 
 async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
-    """Do what must not be cut in two; whoever cancels meanwhile finds it done."""
+    """Do what must not be cut in two; who is cancelled meanwhile is so when it is done."""
     doing = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
     while not doing.done():
-        with suppress(asyncio.CancelledError):
+        try:
             await asyncio.wait([doing])
+        except asyncio.CancelledError as error:
+            cancelled = error
     doing.result()
+    if cancelled is not None:
+        raise cancelled
