@@ -55,6 +55,7 @@ async def load(target, texts, seconds, seed):
     return started, outcomes
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_every_call_ends_once_and_nothing_dead_is_run(tmp_path, golden, metric):
     command = [Path(sys.executable).with_name("nearfield"), "serve", "--data-dir", tmp_path, "--log-level", "warning"]

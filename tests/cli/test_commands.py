@@ -153,6 +153,7 @@ def test_print_config_tells_where_each_value_comes_from(run, monkeypatch):
     assert 'device: "cpu"  # flag --device' in out or "device: cpu  # flag --device" in out
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_the_same(server, tmp_path):
     lines = [f"sentence {index} of many, {'and more ' * (index % 20)}" for index in range(6000)]
