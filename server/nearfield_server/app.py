@@ -21,8 +21,9 @@ from nearfield_server.config.settings import BUILTIN, Config
 from nearfield_server.core.aliases import Aliases
 from nearfield_server.core.cache import EmbeddingCache
 from nearfield_server.core.classifier import Classifier
+from nearfield_server.core.collection_calls import CollectionsSettings
 from nearfield_server.core.collection_vectors import CollectionVectors
-from nearfield_server.core.collections import Collections, CollectionsSettings
+from nearfield_server.core.collections import Collections
 from nearfield_server.core.duplicates import DuplicateFinder
 from nearfield_server.core.embedder import Embedder
 from nearfield_server.core.lifecycle import Lifecycle, LifecycleSettings

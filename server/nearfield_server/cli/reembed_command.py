@@ -42,8 +42,11 @@ def start(
 ) -> None:
     """Begin it, or follow the same one that is under way. Ctrl-C leaves it going on."""
     told: list[Reembedding] = []
-    fractions = lambda: told[-1].copied / told[-1].total if told and told[-1].total else None  # noqa: E731
-    progress = Progress(fraction=fractions, unit="points")
+
+    def fraction() -> float | None:
+        return told[-1].copied / told[-1].total if told and told[-1].total else None
+
+    progress = Progress(fraction=fraction, unit="points")
 
     def show(one: Reembedding) -> None:
         if one.error_message and (not told or told[-1].error_message != one.error_message):

@@ -13,10 +13,11 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from nearfield_server.core.aliases import Aliases
+from nearfield_server.core.collection_calls import CollectionChange, CollectionsSettings, CollectionView, NewCollection
 from nearfield_server.core.models import ModelRegistry
 from nearfield_server.core.write_gates import WriteGates
 from nearfield_server.engines.base import Engine, Store
@@ -25,17 +26,13 @@ from nearfield_server.filters import split_path
 from nearfield_server.types import (
     CollectionSpec,
     CollectionStats,
-    Durability,
     FieldType,
-    Hnsw,
-    KeywordOptions,
     ModelSpec,
     OutputKind,
     SimilarityMetric,
-    VectorQuantization,
 )
 
-__all__ = ["CollectionChange", "CollectionView", "Collections", "CollectionsSettings", "NewCollection"]
+__all__ = ["Collections"]
 
 MAX_DIMENSIONS = 65_536
 MAX_INDEXES = 64
@@ -44,52 +41,6 @@ MAX_TTL_SECONDS = 1e10
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _RETRY_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CollectionsSettings:
-    """`engine`: its name, as callers see it. `durability` of collections that don't choose one."""
-
-    engine: str
-    max_collections: int = 1000
-    durability: Durability = Durability.PROCESS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewCollection:
-    """What is to be made. `model` "" and `dimensions` 0: the default model; `dimensions` alone: vectors only."""
-
-    name: str
-    model: str = ""
-    dimensions: int = 0
-    metric: SimilarityMetric | None = None
-    keyword: KeywordOptions | None = field(default_factory=KeywordOptions)
-    quantization: VectorQuantization = VectorQuantization.INT8
-    hnsw: Hnsw = field(default_factory=Hnsw)
-    payload_indexes: Mapping[str, FieldType] = field(default_factory=dict)
-    durability: Durability | None = None
-    ttl_seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CollectionChange:
-    """What is to change; `None` stays. `ttl_seconds` 0: points no longer vanish."""
-
-    add_indexes: Mapping[str, FieldType] = field(default_factory=dict)
-    drop_indexes: tuple[str, ...] = ()
-    ttl_seconds: float | None = None
-    quantization: VectorQuantization | None = None
-    durability: Durability | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CollectionView:
-    """A collection as callers see it."""
-
-    spec: CollectionSpec
-    stats: CollectionStats
-    aliases: tuple[str, ...]
-    engine: str
 
 
 class Collections:

@@ -17,19 +17,27 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from nearfield_server.core.changes import Changes
+from nearfield_server.core.collection_calls import NewCollection
 from nearfield_server.core.collection_vectors import CollectionVectors
-from nearfield_server.core.collections import Collections, NewCollection
+from nearfield_server.core.collections import Collections
 from nearfield_server.core.models import ModelRegistry
 from nearfield_server.core.reembed_copy import ReembedCopy
-from nearfield_server.core.reembeddings import ReembedCall, Reembedding, ReembedJournal, ReembedState
+from nearfield_server.core.reembeddings import (
+    ReembedCall,
+    Reembedding,
+    ReembedJournal,
+    ReembedState,
+    made_at,
+    vectors_of,
+)
+from nearfield_server.core.uncut import uncut
 from nearfield_server.engines.base import Store
 from nearfield_server.errors import (
     AlreadyExists,
@@ -58,8 +66,6 @@ _STAMP = re.compile(r"-\d{8}T\d{6}Z$")
 """What the name of a collection that was made by one ends with."""
 _TELL_SECONDS = 1.0
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
-_FINENESS = timedelta(milliseconds=1)
-"""Of the times of making: an engine may keep them less finely."""
 _LATER = (Unavailable, Overloaded, StorageFull, DeadlineExceeded, ModelNotFound)
 """What passes, or somebody can mend, without the copying to begin anew."""
 
@@ -102,10 +108,7 @@ class Reembedder:
         """Go on with what was under way, once there are collections and models."""
         for one in self._known:
             if one.state in {ReembedState.CANCELLED, ReembedState.FAILED}:
-                try:
-                    await self._discard(one)  # the server may have been killed just before that
-                except NearfieldError as error:
-                    logger.warning("%s isn't deleted yet: %s", one.spec.name, error.message)
+                await self._discard(one)  # the server may have been killed just before that
             elif one.state is ReembedState.SWAPPING and self._made(one) and self._swapped_before(one):
                 await self._ended(one, ReembedState.DONE)
             if not one.ended:
@@ -143,13 +146,13 @@ class Reembedder:
             spec = self._decide(call, source)
             for other in self._known:
                 if not other.ended and source.name in {other.source, other.spec.name}:
-                    if other.source == source.name and _asks_for_same(call, other, spec):
+                    if other.source == source.name and other.does(call, spec):
                         return other
                     text = f"re-embedding {other.id} of {other.source} is under way: wait for its end, or cancel it"
                     raise FailedPrecondition(f"reembeddings/{other.id}", text)
             if self._collections.unfinished(source.name):
                 raise FailedPrecondition(f"collections/{source.name}", "it is being restored: wait for the end")
-            if _vectors_of(spec) == _vectors_of(source):
+            if vectors_of(spec) == vectors_of(source):
                 text = f"its vectors are by version {spec.model_version} of {spec.model} already, of that width"
                 raise FailedPrecondition(f"collections/{source.name}", text)
             if call.keep_aliases and call.aliases:
@@ -166,7 +169,7 @@ class Reembedder:
                 started_at=datetime.now(UTC),
                 total=(await store.stats()).points,
             )
-            await _to_its_end(self._add(one))
+            await uncut(self._add(one))
         logger.info("re-embedding", extra={"id": one.id, "source": one.source, "target": spec.name})
         return one
 
@@ -203,7 +206,7 @@ class Reembedder:
             await asyncio.wait([task])
         if one.ended:
             raise FailedPrecondition(f"reembeddings/{id_}", f"it has ended: {one.state.value}")
-        await self._ended(one, ReembedState.CANCELLED)
+        await uncut(self._ended(one, ReembedState.CANCELLED))
         return one
 
     def _decide(self, call: ReembedCall, source: CollectionSpec) -> CollectionSpec:
@@ -323,7 +326,7 @@ class Reembedder:
                 one.state = ReembedState.COPYING
                 return False
             await copy.look()
-            await _to_its_end(self._commit(one))
+            await uncut(self._commit(one))
         return True
 
     async def _commit(self, one: Reembedding) -> None:
@@ -336,7 +339,7 @@ class Reembedder:
     async def _failed(self, one: Reembedding, error: NearfieldError) -> None:
         one.blame(error)
         one.failure = error
-        await _to_its_end(self._ended(one, ReembedState.FAILED))
+        await uncut(self._ended(one, ReembedState.FAILED))
 
     async def _ended(self, one: Reembedding, state: ReembedState) -> None:
         """Note the end, which decides; then tidy up."""
@@ -365,15 +368,19 @@ class Reembedder:
     def _made(self, one: Reembedding) -> bool:
         """Whether the collection named as the new one is it."""
         found = self._collections.stores().get(one.spec.name)
-        return found is not None and _same(found.spec, one.spec.created_at)
+        return found is not None and made_at(found.spec, one.spec.created_at)
 
     async def _discard(self, one: Reembedding) -> None:
+        """Delete the new collection; where the engine can't now, the next start does."""
         if self._made(one):
-            await self._collections.discard(one.spec.name)
+            try:
+                await self._collections.discard(one.spec.name)
+            except NearfieldError as error:
+                logger.warning("%s isn't deleted yet: %s", one.spec.name, error.message)
 
     def _source(self, one: Reembedding) -> Store:
         found = self._collections.stores().get(one.source)
-        if found is None or not _same(found.spec, one.source_made):
+        if found is None or not made_at(found.spec, one.source_made):
             raise CollectionNotFound(one.source)
         return found
 
@@ -392,33 +399,5 @@ class Reembedder:
             raise ModelNotReady("the server is starting", retry_after_seconds=1.0)
 
 
-def _vectors_of(spec: CollectionSpec) -> tuple[object, ...]:
-    return spec.model, spec.model_version, spec.dimensions, spec.metric
-
-
-def _asks_for_same(call: ReembedCall, other: Reembedding, spec: CollectionSpec) -> bool:
-    same = call.target in {"", other.spec.name} and _vectors_of(spec) == _vectors_of(other.spec)
-    rest = [(one.aliases, one.keep_aliases, one.skip_without_text) for one in (call, other.call)]
-    return same and rest[0] == rest[1]
-
-
-def _same(spec: CollectionSpec, made: datetime) -> bool:
-    return abs(spec.created_at - made) < _FINENESS
-
-
 def _full(error: OSError) -> StorageFull:
     return StorageFull(f"the disk can't be written: {error.strerror}", retry_after_seconds=5.0)
-
-
-async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
-    """Do what must not be cut in two; who is cancelled meanwhile is so when it is done."""
-    doing = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not doing.done():
-        try:
-            await asyncio.wait([doing])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    doing.result()
-    if cancelled is not None:
-        raise cancelled

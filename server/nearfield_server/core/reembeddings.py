@@ -13,7 +13,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,12 @@ from nearfield_server.engines.embedded.codec import pack_spec, unpack_spec
 from nearfield_server.errors import NearfieldError
 from nearfield_server.types import CollectionSpec, SimilarityMetric
 
-__all__ = ["ReembedCall", "ReembedJournal", "ReembedState", "Reembedding"]
+__all__ = ["ReembedCall", "ReembedJournal", "ReembedState", "Reembedding", "made_at", "vectors_of"]
 
 logger = logging.getLogger("nearfield.search")
 
 _FORMAT = 1
+_FINENESS = timedelta(milliseconds=1)
 _KEPT = 100
 """Ended ones that are still listed."""
 
@@ -86,9 +87,29 @@ class Reembedding:
         """Whether nothing happens any more."""
         return self.state not in {ReembedState.COPYING, ReembedState.SWAPPING}
 
+    def does(self, call: ReembedCall, spec: CollectionSpec) -> bool:
+        """Whether it does what `call` asks for, which would make a collection as `spec`."""
+        mine = self.call
+        return (
+            call.target in {"", self.spec.name}
+            and vectors_of(spec) == vectors_of(self.spec)
+            and (call.aliases, call.keep_aliases, call.skip_without_text)
+            == (mine.aliases, mine.keep_aliases, mine.skip_without_text)
+        )
+
     def blame(self, error: NearfieldError | None) -> None:
         """Note why it waits or failed; `None`: it goes on."""
         self.error_reason, self.error_message = (error.reason, error.message) if error is not None else ("", "")
+
+
+def made_at(spec: CollectionSpec, moment: datetime) -> bool:
+    """Whether a collection was made at that moment; an engine may keep it less finely."""
+    return abs(spec.created_at - moment) < _FINENESS
+
+
+def vectors_of(spec: CollectionSpec) -> tuple[object, ...]:
+    """Give what decides the vectors of a collection's texts."""
+    return spec.model, spec.model_version, spec.dimensions, spec.metric
 
 
 class ReembedJournal:

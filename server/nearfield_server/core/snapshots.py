@@ -15,19 +15,19 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
+from nearfield_server.core.collection_calls import CollectionView
 from nearfield_server.core.collection_vectors import CollectionVectors
-from nearfield_server.core.collections import Collections, CollectionView, check_name
+from nearfield_server.core.collections import Collections, check_name
 from nearfield_server.core.snapshot_files import Part, SnapshotFiles, SnapshotInfo
+from nearfield_server.core.uncut import uncut
 from nearfield_server.engines.base import Owned, Store
 from nearfield_server.errors import AlreadyExists, DataDamaged, ModelNotReady, SnapshotNotFound
 from nearfield_server.telemetry.search_metrics import SearchMetrics
 from nearfield_server.types import UpsertMode
 
 __all__ = ["Progress", "Snapshots"]
-
-T = TypeVar("T")
 
 logger = logging.getLogger("nearfield.search")
 
@@ -97,7 +97,7 @@ class Snapshots:
                     info = SnapshotInfo(name=name, spec=store.spec, engine=engine, created_at=now, parts=tuple(parts))
                     await asyncio.to_thread(files.finish, info)
                 except BaseException:
-                    await _to_the_end(asyncio.to_thread(files.remove, name))
+                    await _tidy(asyncio.to_thread(files.remove, name))
                     raise
         yield info
 
@@ -123,7 +123,7 @@ class Snapshots:
                             yield step
                     await self._collections.finished(spec.name)
                 except BaseException:
-                    await _to_the_end(self._collections.abandon(spec.name))
+                    await _tidy(self._collections.abandon(spec.name))
                     raise
         yield await self._collections.view(store)
 
@@ -235,13 +235,9 @@ def _ticker() -> Callable[[], bool]:
     return tell
 
 
-async def _to_the_end(work: Coroutine[Any, Any, T]) -> None:
-    """Tidy up, even where the caller is cancelled meanwhile; what fails there is told to the log."""
-    tidying = asyncio.ensure_future(work)
-    tidying.add_done_callback(_tell)
-    await asyncio.wait([tidying])
-
-
-def _tell(tidying: asyncio.Future[Any]) -> None:
-    if not tidying.cancelled() and (error := tidying.exception()) is not None:
+async def _tidy(work: Coroutine[Any, Any, object]) -> None:
+    """Remove what was begun; what fails there is told to the log."""
+    try:
+        await uncut(work)
+    except Exception as error:  # noqa: BLE001 - another error is on its way to the caller
         logger.warning("what was begun of a snapshot isn't removed yet: %s", type(error).__name__)

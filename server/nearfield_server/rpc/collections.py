@@ -9,8 +9,9 @@ from typing import Any
 from google.protobuf.duration_pb2 import Duration
 
 from nearfield.v1 import search_pb2
+from nearfield_server.core.collection_calls import CollectionChange, CollectionView, NewCollection
 from nearfield_server.core.collection_vectors import CollectionVectors
-from nearfield_server.core.collections import CollectionChange, Collections, CollectionView, NewCollection
+from nearfield_server.core.collections import Collections
 from nearfield_server.errors import InvalidInput
 from nearfield_server.rpc import convert, filters
 from nearfield_server.rpc.enums import (

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import Any
 
 from nearfield.v1 import search_pb2
-from nearfield_server.core.collections import CollectionView
+from nearfield_server.core.collection_calls import CollectionView
 from nearfield_server.core.snapshot_files import SnapshotInfo
 from nearfield_server.core.snapshots import Progress, Snapshots
 from nearfield_server.rpc import convert

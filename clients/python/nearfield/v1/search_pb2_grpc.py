@@ -188,7 +188,7 @@ class SearchServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteCollection(self, request, context):
-        """Deletes a collection with all its points. FAILED_PRECONDITION while an alias stands for it.
+        """Deletes a collection with all its points. FAILED_PRECONDITION while an alias stands for it, or a re-embedding needs it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
