@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import difflib
 import logging
-import re
 import time
 import uuid
 from collections.abc import AsyncGenerator
@@ -35,6 +34,7 @@ from nearfield_server.core.reembeddings import (
     ReembedJournal,
     ReembedState,
     made_at,
+    new_name,
     vectors_of,
 )
 from nearfield_server.core.uncut import uncut
@@ -62,8 +62,6 @@ __all__ = ["Reembedder"]
 
 logger = logging.getLogger("nearfield.search")
 
-_STAMP = re.compile(r"-\d{8}T\d{6}Z$")
-"""What the name of a collection that was made by one ends with."""
 _TELL_SECONDS = 1.0
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
 _LATER = (Unavailable, Overloaded, StorageFull, DeadlineExceeded, ModelNotFound)
@@ -214,7 +212,7 @@ class Reembedder:
             raise InvalidInput("model", "the collection has none: name the one to embed its texts with")
         return self._collections.decide(
             NewCollection(
-                name=call.target or f"{_STAMP.sub('', source.name)[:47]}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}",
+                name=call.target or new_name(source.name, datetime.now(UTC)),
                 model=model,
                 dimensions=call.dimensions,
                 metric=call.metric,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import enum
 import json
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -22,11 +23,12 @@ from nearfield_server.engines.embedded.codec import pack_spec, unpack_spec
 from nearfield_server.errors import NearfieldError
 from nearfield_server.types import CollectionSpec, SimilarityMetric
 
-__all__ = ["ReembedCall", "ReembedJournal", "ReembedState", "Reembedding", "made_at", "vectors_of"]
+__all__ = ["ReembedCall", "ReembedJournal", "ReembedState", "Reembedding", "made_at", "new_name", "vectors_of"]
 
 logger = logging.getLogger("nearfield.search")
 
 _FORMAT = 1
+_STAMP = re.compile(r"-\d{8}T\d{6}Z$")
 _FINENESS = timedelta(milliseconds=1)
 _KEPT = 100
 """Ended ones that are still listed."""
@@ -100,6 +102,11 @@ class Reembedding:
     def blame(self, error: NearfieldError | None) -> None:
         """Note why it waits or failed; `None`: it goes on."""
         self.error_reason, self.error_message = (error.reason, error.message) if error is not None else ("", "")
+
+
+def new_name(source: str, now: datetime) -> str:
+    """Give the name of a new collection: the old one's with the time, in place of the time that it ends with."""
+    return f"{_STAMP.sub('', source)[:47]}-{now:%Y%m%dT%H%M%SZ}"
 
 
 def made_at(spec: CollectionSpec, moment: datetime) -> bool:
