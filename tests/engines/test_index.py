@@ -16,6 +16,7 @@ import pytest
 
 from nearfield_server.engines.embedded.codec import pack_spec
 from nearfield_server.engines.embedded.database import connect_writer
+from nearfield_server.engines.embedded.exact_scores import idf
 from nearfield_server.engines.embedded.index import (
     IndexNotReady,
     IndexQuery,
@@ -213,6 +214,42 @@ async def _queries(world, index, vector, ours):
 async def _with_word(world, word):
     texts = world.connection.execute("SELECT row, text FROM texts JOIN points USING (row) WHERE tenant = ''")
     return {row for row, text in texts if word in text.split()}
+
+
+async def test_scores_of_words_are_exact_after_many_updates_and_deletes(world):
+    """Edge's own IDF would count each of the replaced and deleted points until the next generation."""
+    world.store(range(300))
+    async with world.open() as index:
+        await ready(index)
+        for start in (0, 40, 80):
+            world.store(range(start, start + 150))
+        doomed = [row for row in world.rows if row % 4 == 0 or row % 3 == 1]
+        sequence = world.delete(doomed)
+        index.written(sequence, 500)
+        await index.wait_applied(sequence)
+        await _scores_of_words(world, index)
+    async with world.open(replace(CALM, quiet_seconds=0.05)) as index:
+        await until(lambda: (world.index / "CURRENT").read_text() == "gen-2" and not index.message)
+        await _scores_of_words(world, index)
+        sequence = world.store(range(50))
+        index.written(sequence, 50)
+        await index.wait_applied(sequence)
+        await _scores_of_words(world, index)
+
+
+async def _scores_of_words(world, index):
+    ids = dict(world.connection.execute("SELECT row, id FROM points"))
+    query = {0: 1.0, 1: 0.5, 2: 2.0, 9: 1.5, 77: 1.0}
+    words = SparseRow(np.array(list(query), np.uint32), np.array(list(query.values()), np.float32))
+    (found,) = await index.search([IndexQuery("", 500, sparse=words)])
+    holding = {n: sum(id_ % 3 == n for id_ in ids.values()) for n in range(3)}
+    expected = {
+        row: query[id_ % 3] * idf(len(ids), holding[id_ % 3]) + query[9] * 0.5 * idf(len(ids), len(ids))
+        for row, id_ in ids.items()
+    }
+    assert len(set(holding.values())) > 1
+    assert {row for row, _ in found} == expected.keys()
+    assert [score for _, score in found] == pytest.approx([expected[row] for row, _ in found], abs=1e-5)
 
 
 async def test_a_killed_worker_costs_nobody_more_than_an_exact_search(world):

@@ -12,6 +12,7 @@ from nearfield_server.engines.embedded.changes import Change
 from nearfield_server.engines.embedded.index import IndexNotReady, Rows
 from nearfield_server.engines.embedded.index.edge import create_shard, load_shard, put, request_of
 from nearfield_server.engines.embedded.index.plan import plan_of
+from nearfield_server.engines.embedded.index.word_counts import WordCounts
 from nearfield_server.filters import matches
 from nearfield_server.types import (
     And,
@@ -135,7 +136,7 @@ def search(shard, condition, count):
         "exclude": [],
         "oversampling": 2.0,
     }
-    found = shard.query(request_of(query, np.ones(4, np.float32).tobytes(), spec()))
+    found = shard.query(request_of(query, np.ones(4, np.float32).tobytes(), spec(), WordCounts()))
     return {one.id for one in found}
 
 
@@ -152,8 +153,8 @@ def test_every_filter_means_the_same_in_the_index(tmp_path, built):
         Change(row, 1, deleted=False, tenant="t", id=row, text=text, payload=payload, vector=vectors[row])
         for row, text, payload in points
     ]
-    put(shard, spec(), changes)
-    put(shard, spec(), [Change(count + 1, 1, deleted=False, tenant="u", id=1, payload={}, vector=vectors[0])])
+    changes.append(Change(count + 1, 1, deleted=False, tenant="u", id=1, payload={}, vector=vectors[0]))
+    put(shard, spec(), changes, WordCounts())
     if built:
         shard.optimize()
         shard.flush()
@@ -179,6 +180,7 @@ def test_rows_stand_for_ids(tmp_path):
         shard,
         spec(),
         [Change(row, 1, deleted=False, tenant="t", id=row, vector=np.ones(4, np.float32)) for row in range(1, 6)],
+        WordCounts(),
     )
     assert search(shard, Rows((2, 4, 99)), 9) == {2, 4}
     assert search(shard, Not(Rows((2, 4))), 9) == {1, 3, 5}

@@ -114,7 +114,7 @@ def test_a_pointer_that_is_not_whole_counts_nothing(tmp_path, text):
 
 
 @pytest.mark.parametrize(
-    "change", [{"format": 2}, {"edge": "0.8.0"}, {"files": 3}, {"files": {"a": 1}}, {"points": "x"}]
+    "change", [{"format": 1}, {"edge": "0.8.0"}, {"files": 3}, {"files": {"a": 1}}, {"points": "x"}]
 )
 def test_a_manifest_of_another_kind_counts_nothing(tmp_path, change):
     made = publish(tmp_path)

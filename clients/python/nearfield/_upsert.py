@@ -1,7 +1,8 @@
 """What an upsert sends and learns, without I/O.
 
 Rules:
-- Rows go out in the order given, one request after the other: of rows with the same id the last one counts.
+- Rows go out in the order given. Two requests are under way at a time, so that neither end waits for the other; never
+  two with one id: of rows with the same id the last one counts.
 - A request is repeated as a whole after a lost connection. Points are named by their ids, so nothing is doubled; only
   the counts of "create" may call a point skipped that the lost reply had stored.
 - A row that is refused is named by its number. With `on_error="collect"` it is taken out, and the others are sent
@@ -38,11 +39,13 @@ class Batch:
         self.points: list[search_pb2.Point] = []
         self.rows: list[int] = []
         self.size_bytes = 0
+        self.ids: set[bytes] = set()
 
     def add(self, row: int, point: search_pb2.Point) -> None:
         """Take one more."""
         self.points.append(point)
         self.rows.append(row)
+        self.ids.add(point.id.SerializeToString())
         self.size_bytes += point.ByteSize() + 8
 
 

@@ -10,20 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import qdrant_edge as edge
 
 from nearfield_server.engines.embedded.changes import Change
+from nearfield_server.engines.embedded.codec import unpack_sparse
 from nearfield_server.engines.embedded.index.encoding import TENANT, WORDS, encode, key_of
 from nearfield_server.engines.embedded.index.plan import Plan
+from nearfield_server.engines.embedded.index.word_counts import WordCounts
 from nearfield_server.types import CollectionSpec, FieldType, SimilarityMetric, Vector, VectorQuantization
 
 __all__ = ["create_shard", "load_shard", "put", "request_of"]
 
 _DENSE, _SPARSE = "dense", "text"
-_EVERY_POINT = 2**32 - 1  # a term that all points have: Edge counts only points with words for its IDF, we count all
 _SCAN_KIB = 1000  # filters that leave less than this are scanned: exact, and faster than the graph
 _ONE_SEGMENT_KIB = 2**31
 _QUANTILE = 0.99
+_NO_WORDS = np.zeros(0, np.uint32)
 
 _PARAMS: Mapping[FieldType, tuple[str, Any]] = {
     FieldType.KEYWORD: ("k", edge.KeywordIndexParams(prefix=True)),
@@ -45,7 +48,7 @@ def create_shard(folder: Path, spec: CollectionSpec, threads: int) -> Any:
         distance=edge.Distance.Euclid if euclidean else edge.Distance.Dot,  # vectors of COSINE have unit length
         quantization_config=int8 if spec.quantization is VectorQuantization.INT8 else None,
     )
-    words = {_SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)}
+    words = {_SPARSE: edge.EdgeSparseVectorParams()}
     config = edge.EdgeConfig(
         vectors={_DENSE: dense},
         sparse_vectors=words if spec.keyword is not None else None,
@@ -73,8 +76,12 @@ def load_shard(folder: Path) -> Any:
     return edge.EdgeShard.load(str(folder))
 
 
-def put(shard: Any, spec: CollectionSpec, changes: Sequence[Change]) -> None:
-    """Bring rows to their last state."""
+def put(shard: Any, spec: CollectionSpec, changes: Sequence[Change], words: WordCounts) -> None:
+    """Bring rows to their last state, and `words` with them."""
+    if spec.keyword is not None:
+        words.drop(_words_of(one) for one in shard.retrieve([one.row for one in changes], False, [_SPARSE]))
+        there = (one.sparse for one in changes if one.vector is not None)
+        words.take(_NO_WORDS if sparse is None else sparse.ids for sparse in there)
     points: list[Any] = []
     gone: list[Any] = []
     for change in changes:
@@ -90,22 +97,24 @@ def put(shard: Any, spec: CollectionSpec, changes: Sequence[Change]) -> None:
 
 def _point(spec: CollectionSpec, change: Change, vector: Vector) -> Any:
     vectors: dict[str, Any] = {_DENSE: vector.tolist()}
-    if spec.keyword is not None:
-        ids, weights = [_EVERY_POINT], [1.0]
-        if change.sparse is not None:
-            ids, weights = [*change.sparse.ids.tolist(), *ids], [*change.sparse.weights.tolist(), *weights]
-        vectors[_SPARSE] = edge.SparseVector(ids, weights)
+    if change.sparse is not None:
+        vectors[_SPARSE] = edge.SparseVector(change.sparse.ids.tolist(), change.sparse.weights.tolist())
     return edge.Point(
         change.row, vectors, encode(change.tenant, change.payload or {}, change.text, spec.payload_indexes)
     )
 
 
-def request_of(query: Mapping[str, Any], data: bytes, spec: CollectionSpec) -> Any:
-    """Give the query that a frame holds (`serving.to_header`), its vector in `data`."""
+def _words_of(record: Any) -> npt.NDArray[np.uint32]:
+    """Give the ids of the words of a point that was asked for with them."""
+    sparse = (record.vector or {}).get(_SPARSE)
+    return _NO_WORDS if sparse is None else np.array(sparse.indices, np.uint32)
+
+
+def request_of(query: Mapping[str, Any], data: bytes, spec: CollectionSpec, words: WordCounts) -> Any:
+    """Give the query that a frame holds (`searcher.to_header`), its vector in `data`."""
     if "sparse" in query:
-        count = query["sparse"]
-        ids, weights = np.frombuffer(data, "<u4", count), np.frombuffer(data, "<f4", count, 4 * count)
-        nearest = edge.Query.Nearest(edge.SparseVector(ids.tolist(), weights.tolist()), using=_SPARSE)
+        asked = words.weighted(unpack_sparse(data))
+        nearest = edge.Query.Nearest(edge.SparseVector(asked.ids.tolist(), asked.weights.tolist()), using=_SPARSE)
     else:
         nearest = edge.Query.Nearest(np.frombuffer(data, "<f4").tolist(), using=_DENSE)
     exact = query["exact"]

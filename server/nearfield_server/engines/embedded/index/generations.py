@@ -2,7 +2,7 @@
 
     index/CURRENT               the name of the one that counts, replaced atomically
     index/gen-7/manifest.json   format, spec, sequence, version of Edge; size and checksum of each file
-    index/gen-7/shard/          never opened: Edge changes what it opens, so workers take a copy
+    index/gen-7/shard/          never opened: Edge changes what it opens, so workers take a copy; words.npy is ours
     index/live-…, making-…      copies in use, generations in the making: leftovers of another life are removed
 
 Checksums are CRC-32, the fastest here (3 to 6 times BLAKE2b); they find accidents, not attacks.
@@ -38,7 +38,8 @@ __all__ = [
     "take_copy",
 ]
 
-FORMAT = 1
+FORMAT = 2
+"""1: IDF was kept by Edge."""
 EDGE_VERSION = "0.9.0"
 """The version of Qdrant Edge that reads and writes the shards. Edge itself isn't imported here."""
 

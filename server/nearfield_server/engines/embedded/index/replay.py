@@ -9,6 +9,7 @@ from typing import Any
 
 from nearfield_server.engines.embedded.changes import read_changes
 from nearfield_server.engines.embedded.index.edge import put
+from nearfield_server.engines.embedded.index.word_counts import WordCounts
 from nearfield_server.types import CollectionSpec
 
 __all__ = ["Replay", "open_database"]
@@ -29,13 +30,21 @@ class Replay:
     """
 
     def __init__(
-        self, shard: Any, spec: CollectionSpec, database: sqlite3.Connection, applied: int, chunk_seconds: float
+        self,
+        shard: Any,
+        spec: CollectionSpec,
+        database: sqlite3.Connection,
+        *,
+        words: WordCounts,
+        applied: int,
+        chunk_seconds: float,
     ) -> None:
-        """Go on from number `applied`."""
+        """Go on from number `applied`; `words` are those of the shard."""
         self.applied = applied
         self.changes = 0
         """Rows that were changed since."""
         self._shard = shard
+        self._words = words
         self._spec = spec
         self._database = database
         self._seconds = chunk_seconds
@@ -54,7 +63,7 @@ class Replay:
         taken = 0
         while self._waiting:
             some, self._waiting = self._waiting[:_PUT_ROWS], self._waiting[_PUT_ROWS:]
-            put(self._shard, self._spec, some)
+            put(self._shard, self._spec, some, self._words)
             taken += len(some)
             if time.perf_counter() - started > self._seconds:
                 break

@@ -40,12 +40,14 @@ from nearfield_server.engines.embedded.index.generations import (
     take_copy,
 )
 from nearfield_server.engines.embedded.index.replay import Replay, open_database
+from nearfield_server.engines.embedded.index.word_counts import WordCounts
 from nearfield_server.engines.embedded.schema import read_meta
 from nearfield_server.types import CollectionSpec, SimilarityMetric
 
 __all__ = ["main"]
 
 _PR_SET_PDEATHSIG = 1
+_WORDS = "words.npy"
 _NICE = 10
 _CHUNK_SECONDS = 0.005  # a query waits for one chunk at most
 _BUILD_CHUNK_SECONDS = 1.0
@@ -93,7 +95,8 @@ def _build(connection: socket.socket, header: Header, spec: CollectionSpec, data
     shutil.rmtree(making, ignore_errors=True)
     (making / "shard").mkdir(parents=True)
     shard = create_shard(making / "shard", spec, header["threads"])
-    replay = Replay(shard, spec, database, 0, _BUILD_CHUNK_SECONDS)
+    words = WordCounts()
+    replay = Replay(shard, spec, database, words=words, applied=0, chunk_seconds=_BUILD_CHUNK_SECONDS)
     sequence = int(read_meta(database, "sequence"))
     while not replay.step(sequence):
         pass
@@ -101,6 +104,7 @@ def _build(connection: socket.socket, header: Header, spec: CollectionSpec, data
     shard.flush()
     points = shard.info().points_count
     shard.close()
+    words.save(making / "shard" / _WORDS)
     seconds = time.perf_counter() - started
     facts = {"spec": fingerprint(spec), "sequence": replay.applied}
     publish(making, {**facts, "points": points, "build_seconds": seconds})
@@ -123,10 +127,18 @@ class _Server:
             raise DamagedGeneration("there is none")
         take_copy(generation, copy)
         try:
+            self._words = WordCounts.load(copy / _WORDS)
             self._shard = load_shard(copy)
         except Exception as error:
             raise DamagedGeneration("it can't be opened") from error
-        self._replay = Replay(self._shard, spec, database, generation.sequence, _CHUNK_SECONDS)
+        self._replay = Replay(
+            self._shard,
+            spec,
+            database,
+            words=self._words,
+            applied=generation.sequence,
+            chunk_seconds=_CHUNK_SECONDS,
+        )
         self._generation = generation
         self._ready = False
         self._told = 0.0
@@ -179,7 +191,7 @@ class _Server:
         ends = itertools.accumulate(query["bytes"] for query in queries)
         parts = [data[end - query["bytes"] : end] for query, end in zip(queries, ends, strict=True)]
         try:
-            requests = [request_of(query, part, self._spec) for query, part in zip(queries, parts, strict=True)]
+            requests = [self._request(query, part) for query, part in zip(queries, parts, strict=True)]
             answers = self._shard.query_batch(edge.QueryBatchRequest(requests))
         except Exception:  # noqa: BLE001 - Edge raises nothing narrower
             return [self._alone(query, part) for query, part in zip(queries, parts, strict=True)]
@@ -187,9 +199,12 @@ class _Server:
 
     def _alone(self, query: dict[str, Any], part: bytes) -> list[tuple[int, float]] | None:
         try:
-            return self._ranked(query, self._shard.query(request_of(query, part, self._spec)))
+            return self._ranked(query, self._shard.query(self._request(query, part)))
         except Exception:  # noqa: BLE001 - as above
             return None
+
+    def _request(self, query: dict[str, Any], part: bytes) -> Any:
+        return request_of(query, part, self._spec, self._words)
 
     def _ranked(self, query: dict[str, Any], answer: Any) -> list[tuple[int, float]]:
         sign = -1.0 if self._spec.metric is SimilarityMetric.EUCLIDEAN and "sparse" not in query else 1.0
