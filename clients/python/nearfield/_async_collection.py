@@ -11,9 +11,10 @@ import grpc
 
 from nearfield import _search_methods as methods
 from nearfield._async_transport import AsyncTransport
+from nearfield._async_upsert import AsyncUpsert
 from nearfield._channel import call_deadline, check_timeout
 from nearfield._deadline import Deadline
-from nearfield._errors import InvalidArgument, NearfieldError
+from nearfield._errors import NearfieldError
 from nearfield._frames import arrow_of, pandas_of
 from nearfield._methods import Method
 from nearfield._retry import next_delay
@@ -54,7 +55,7 @@ from nearfield._search_types import (
     UpsertResult,
 )
 from nearfield._status import error_of_call
-from nearfield._upsert import Batch, UpsertPlan
+from nearfield._upsert import UpsertPlan
 from nearfield.v1 import search_pb2
 
 __all__ = ["AsyncCollection"]
@@ -88,7 +89,7 @@ class AsyncCollection:
         return info_of((await self._call(methods.UPDATE_COLLECTION, request, options.get("timeout"))).collection)
 
     async def upsert(self, rows: Any, **options: Unpack[UpsertOptions]) -> UpsertResult:
-        """Store rows, in requests of a bounded size: any number of them takes no more memory than one.
+        """Store rows, over one stream where there are many: any number of them takes the memory of a few batches.
 
         Args:
             rows: dicts, a pandas or polars data frame, an Arrow table, batch, reader or dataset,
@@ -96,18 +97,11 @@ class AsyncCollection:
             **options: see `UpsertOptions`.
 
         Raises:
-            InvalidArgument: a row is refused; the message names it as `rows[number]`. Those before it may be stored.
+            InvalidArgument: a row is refused; the message names it as `rows[number]`. Others may be stored.
         """
         plan = UpsertPlan(self.name, self.tenant, options)
-        timeout = options.get("timeout")
-        if isinstance(rows, AsyncIterable):
-            async for row in rows:
-                if (batch := plan.add(row)) is not None:
-                    await self._send(plan, batch, timeout)
-            await self._send(plan, plan.last(), timeout)
-        else:
-            for batch in plan.batches(iterate_rows(rows, options.get("vector"))):
-                await self._send(plan, batch, timeout)
+        upsert = AsyncUpsert(self._transport, plan, options.get("timeout"))
+        await upsert.run(rows if isinstance(rows, AsyncIterable) else iterate_rows(rows, options.get("vector")))
         return plan.result()
 
     async def search(self, query: Query, **options: Unpack[SearchOptions]) -> list[Hit]:
@@ -294,15 +288,6 @@ class AsyncCollection:
             for one in found:
                 yield one.tenant, one.points
             request = more_tenants(request, found)
-
-    async def _send(self, plan: UpsertPlan, batch: Batch, timeout: float | None) -> None:
-        while batch.points:
-            try:
-                reply = await self._call(methods.UPSERT, plan.request(batch), timeout)
-            except InvalidArgument as error:
-                plan.refused(batch, error)
-            else:
-                plan.accept(batch, reply)
 
     async def _call(self, method: Method[_RequestT, _ReplyT], request: _RequestT, timeout: float | None) -> _ReplyT:
         return await self._transport.call(method, request, call_deadline(self._transport.settings, timeout))

@@ -11,7 +11,7 @@ import grpc
 from nearfield import _search_methods as methods
 from nearfield._channel import call_deadline, check_timeout
 from nearfield._deadline import Deadline
-from nearfield._errors import InvalidArgument, NearfieldError
+from nearfield._errors import NearfieldError
 from nearfield._frames import arrow_of, pandas_of
 from nearfield._methods import Method
 from nearfield._retry import next_delay
@@ -52,8 +52,9 @@ from nearfield._search_types import (
     UpsertResult,
 )
 from nearfield._status import error_of_call
+from nearfield._sync_upsert import SyncUpsert
 from nearfield._transport import Transport
-from nearfield._upsert import Batch, UpsertPlan
+from nearfield._upsert import UpsertPlan
 from nearfield.v1 import search_pb2
 
 __all__ = ["Collection"]
@@ -87,19 +88,17 @@ class Collection:
         return info_of((self._call(methods.UPDATE_COLLECTION, request, options.get("timeout"))).collection)
 
     def upsert(self, rows: Any, **options: Unpack[UpsertOptions]) -> UpsertResult:
-        """Store rows, in requests of a bounded size: any number of them takes no more memory than one.
+        """Store rows, over one stream where there are many: any number of them takes the memory of a few batches.
 
         Args:
             rows: dicts, a pandas or polars data frame, an Arrow table, batch, reader or dataset.
             **options: see `UpsertOptions`.
 
         Raises:
-            InvalidArgument: a row is refused; the message names it as `rows[number]`. Those before it may be stored.
+            InvalidArgument: a row is refused; the message names it as `rows[number]`. Others may be stored.
         """
         plan = UpsertPlan(self.name, self.tenant, options)
-        timeout = options.get("timeout")
-        for batch in plan.batches(iterate_rows(rows, options.get("vector"))):
-            self._send(plan, batch, timeout)
+        SyncUpsert(self._transport, plan, options.get("timeout")).run(iterate_rows(rows, options.get("vector")))
         return plan.result()
 
     def search(self, query: Query, **options: Unpack[SearchOptions]) -> list[Hit]:
@@ -285,15 +284,6 @@ class Collection:
             found = self._call(methods.LIST_TENANTS, request, timeout).tenants
             yield from ((one.tenant, one.points) for one in found)
             request = more_tenants(request, found)
-
-    def _send(self, plan: UpsertPlan, batch: Batch, timeout: float | None) -> None:
-        while batch.points:
-            try:
-                reply = self._call(methods.UPSERT, plan.request(batch), timeout)
-            except InvalidArgument as error:
-                plan.refused(batch, error)
-            else:
-                plan.accept(batch, reply)
 
     def _call(self, method: Method[_RequestT, _ReplyT], request: _RequestT, timeout: float | None) -> _ReplyT:
         return self._transport.call(method, request, call_deadline(self._transport.settings, timeout))

@@ -221,7 +221,7 @@ class UnknownError(NearfieldError):
 
 _CLASSES: dict[grpc.StatusCode, type[NearfieldError]] = {one.code: one for one in NearfieldError.__subclasses__()}
 _LISTS = ("inputs", "texts", "sequences", "documents", "sources", "targets", "points")
-_INDEXED = re.compile(rf"\b({'|'.join(_LISTS)})\[(\d+)\]")
+_INDEXED = re.compile(rf"\b(?:upsert\.)?({'|'.join(_LISTS)})\[(\d+)\]")
 
 Places: TypeAlias = Mapping[str, tuple[str, Sequence[int]]]
 """By a list's name in the request: its name in the caller's arguments ("": the same), and where its elements were."""

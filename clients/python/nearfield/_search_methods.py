@@ -28,6 +28,7 @@ __all__ = [
     "SET_COLLECTION_ALIAS",
     "UPDATE_COLLECTION",
     "UPSERT",
+    "UPSERT_STREAM",
 ]
 
 _SERVICE = "/nearfield.v1.SearchService"
@@ -112,6 +113,11 @@ UPDATE_COLLECTION = Method(
     f"{_SERVICE}/UpdateCollection",
     search_pb2.UpdateCollectionRequest.SerializeToString,
     search_pb2.UpdateCollectionResponse.FromString,
+)
+UPSERT_STREAM = Method(
+    f"{_SERVICE}/UpsertStream",
+    search_pb2.UpsertStreamRequest.SerializeToString,
+    search_pb2.UpsertStreamResponse.FromString,
 )
 SEARCH_STREAM = Method(
     f"{_SERVICE}/SearchStream",

@@ -234,7 +234,7 @@ class UpsertOptions(TypedDict, total=False):
         priority: queue that texts wait in; "bulk" by default.
         on_error: "raise" stops at a row that is refused; "collect" goes on, and gives it in `UpsertResult.errors`.
         progress: called after each request with the number of rows done so far.
-        timeout: seconds for each request, retries included; None is the client's own default.
+        timeout: seconds in which some request must be answered, retries included; None is the client's own default.
     """
 
     id: str

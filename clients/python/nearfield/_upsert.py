@@ -1,8 +1,7 @@
 """What an upsert sends and learns, without I/O.
 
 Rules:
-- Rows go out in the order given. Two requests are under way at a time, so that neither end waits for the other; never
-  two with one id: of rows with the same id the last one counts.
+- Rows go out in the order given, and are stored in it: of rows with the same id the last one counts.
 - A request is repeated as a whole after a lost connection. Points are named by their ids, so nothing is doubled; only
   the counts of "create" may call a point skipped that the lost reply had stored.
 - A row that is refused is named by its number. With `on_error="collect"` it is taken out, and the others are sent
@@ -79,12 +78,11 @@ class UpsertPlan:
         self._added = self._done = self._stored = self._skipped = self._version = 0
         self._errors: list[RowError] = []
 
-    def batches(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Batch]:
+    def full_batches(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Batch]:
         """Cut rows into requests. Raises InvalidArgument for a row that can't be sent, unless errors are collected."""
         for row in rows:
             if (full := self.add(row)) is not None:
                 yield full
-        yield self._open
 
     def add(self, row: Mapping[str, Any]) -> Batch | None:
         """Take a row; give the batch that is full with it."""
@@ -103,7 +101,7 @@ class UpsertPlan:
         return full
 
     def last(self) -> Batch:
-        """Give what is left."""
+        """Give what is left, perhaps nothing."""
         return self._open
 
     def request(self, batch: Batch) -> search_pb2.UpsertRequest:
@@ -117,8 +115,7 @@ class UpsertPlan:
         self._version = reply.version
         self._done += len(batch.points)
         batch.points.clear()
-        if self._progress is not None:
-            self._progress(self._done + len(self._errors))
+        self._tell()
 
     def refused(self, batch: Batch, error: InvalidArgument) -> None:
         """Take out the row that was refused. Raises `error`, renumbered, when errors aren't collected."""
@@ -129,12 +126,18 @@ class UpsertPlan:
             raise named from error
         for at in wrong:
             self._fail(batch.rows.pop(at), id_of(batch.points.pop(at).id), named)
+        if not batch.points:
+            self._tell()
 
     def result(self) -> UpsertResult:
         """Give the counts."""
         return UpsertResult(
             stored=self._stored, skipped=self._skipped, version=self._version, errors=tuple(self._errors)
         )
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            self._progress(self._done + len(self._errors))
 
     def _fail(self, number: int, id_: Any, error: NearfieldError) -> None:
         if self._on_error == "raise":
