@@ -42,8 +42,12 @@ def index(
     pattern: Annotated[str, typer.Option("--glob", help="Files of the folder to take.")] = "*",
     chunk_tokens: Annotated[int, typer.Option(min=8, help="Most tokens of a document's chunk.")] = 200,
     chunk_overlap: Annotated[int, typer.Option(min=0, help="Tokens that a chunk repeats of the one before.")] = 32,
+    chunk_rows: Annotated[
+        bool, typer.Option("--chunk-rows", help="Cut the texts of rows too, into points ID#0, ID#1 and so on.")
+    ] = False,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Delete documents that were indexed under DIR and are no longer there.")
+        bool,
+        typer.Option("--prune", help="Delete what was indexed from DIR, or a file of rows, and is no longer there."),
     ] = False,
     create: Annotated[bool, typer.Option("--create/--no-create", help="Make the collection if there is none.")] = True,
     tenant: Annotated[str, typer.Option(help="Whose points they are.")] = "",
@@ -52,13 +56,16 @@ def index(
     """Put the passages of documents, or rows, into a collection; send only what is new or has changed.
 
     Documents are cut at headings and sentences. What a document no longer says is deleted; with --prune, documents that
-    vanished from DIR too. An interrupted run goes on where it stopped when it is run again.
+    vanished from DIR and rows that vanished from a file too. An interrupted run goes on where it stopped when it is run
+    again.
     """
     from nearfield_server.cli.ingest.run import Plan  # noqa: PLC0415  quick start
 
     with reporting():
-        if prune and (pattern != "*" or not Path(path).is_dir()):
-            raise CliError("--prune needs a whole folder: leave --glob out")
+        if prune and (pattern != "*" or path == "-"):
+            raise CliError("--prune needs a whole folder or a file: leave --glob out")
+        if chunk_rows and (vector_field or not text_field):
+            raise CliError("--chunk-rows cuts texts, which the server embeds: leave --vector-field out")
         if not text_field and not vector_field:
             raise CliError("rows need a text or a vector: name its field with --text-field or --vector-field")
         if chunk_overlap * 2 > chunk_tokens:
@@ -70,6 +77,7 @@ def index(
             payload=[one.strip() for one in payload.split(",") if one.strip()],
             chunk_tokens=chunk_tokens,
             chunk_overlap=chunk_overlap,
+            chunk_rows=chunk_rows,
         )
         place = None if path == "-" else Path(path)
         with connected(target, local=False) as connection:
@@ -82,6 +90,7 @@ def _run(
 ) -> Counts:
     from dataclasses import replace  # noqa: PLC0415  quick start
 
+    from nearfield_server.cli.ingest.pruning import Pruning  # noqa: PLC0415
     from nearfield_server.cli.ingest.reading import Reading  # noqa: PLC0415
     from nearfield_server.cli.ingest.run import Task, files_of, index_files  # noqa: PLC0415
     from nearfield_server.cli.ingest.writer import Writer  # noqa: PLC0415
@@ -96,9 +105,8 @@ def _run(
     reading = Reading(files)
     with closing(Progress(fraction=reading.fraction, unit="points")) as progress:
         writer = Writer(handle, vectors=bool(plan.vector_field), on_progress=progress.update)
-        index_files(
-            Task(client, handle, writer, reading), files, place if prune else None, replace(plan, model=info.model)
-        )
+        pruning = Pruning(place) if prune and place is not None else None
+        index_files(Task(client, handle, writer, reading, pruning), files, replace(plan, model=info.model))
     return writer.counts
 
 

@@ -1,0 +1,81 @@
+"""What is gone from the files, out of the collection: documents, rows, whole files."""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from nearfield import Collection
+
+__all__ = ["Pruning"]
+
+_AT_ONCE = 1000
+
+
+class Pruning:
+    """Notes what a run finds under a folder, or in one file of rows; the rest is deleted.
+
+    Ids are kept as 64 bits of their hash: 8 MB for a million. Two with one hash would leave a point that is gone.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """`root`: the folder, or the file."""
+        self._root = root
+        self._ids = array("Q")
+        self._read: set[str] = set()
+        self._spared: set[str] = set()
+
+    def saw(self, id_: str | int) -> None:
+        """Know that a point is there."""
+        self._ids.append(_hash(id_))
+
+    def read(self, source: str) -> None:
+        """Know that a file was read to its end."""
+        self._read.add(source)
+
+    def spare(self, source: str) -> None:
+        """Leave all points of a file: not all of it could be read."""
+        self._spared.add(source)
+
+    def delete_vanished(self, collection: Collection) -> int:
+        """Delete the points that are gone; give how many. Raises what the client raises."""
+        there = np.unique(np.frombuffer(self._ids, np.uint64))
+        gone: list[str | int] = []
+        deleted = 0
+        for point in collection.scroll(filter=self._filter(), fields=["source"], with_text=False):
+            source = point.payload.get("source")
+            if isinstance(source, str) and self._is_gone(source, point.id, there):
+                gone.append(point.id)
+            if len(gone) == _AT_ONCE:
+                deleted += collection.delete(gone, wait=False)
+                gone = []
+        return deleted + (collection.delete(gone, wait=False) if gone else 0)
+
+    def _is_gone(self, source: str, id_: str | int, there: np.ndarray[tuple[int], np.dtype[np.uint64]]) -> bool:
+        if source in self._spared or (self._root == Path() and source.startswith("/")):
+            return False
+        if source not in self._read:
+            return not Path(source).exists()  # else a file that this run wasn't to look at
+        place = int(np.searchsorted(there, _hash(id_)))
+        return place == len(there) or int(there[place]) != _hash(id_)
+
+    def _filter(self) -> str:
+        if not self._root.is_dir():
+            return f"source = {_quoted(str(self._root))}"
+        prefix = self._root.as_posix().rstrip("/") + "/"
+        return "exists(source)" if self._root == Path() else f"source startswith {_quoted(prefix)}"
+
+
+def _hash(id_: str | int) -> int:
+    kind = "s" if isinstance(id_, str) else "i"
+    return int.from_bytes(hashlib.blake2b(f"{kind}{id_}".encode(), digest_size=8).digest(), "little")
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
