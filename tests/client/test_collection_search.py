@@ -61,6 +61,14 @@ class Fake(search_pb2_grpc.SearchServiceServicer):
                 self.failures -= 1
                 context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
 
+    def GetPoints(self, request, context):
+        self._take(request, context)
+        return search_pb2.GetPointsResponse()
+
+    def DeletePoints(self, request, context):
+        self._take(request, context)
+        return search_pb2.DeletePointsResponse()
+
     def Upsert(self, request, context):
         self._take(request, context)
         return search_pb2.UpsertResponse(stored=len(request.points), version=1)
@@ -157,6 +165,19 @@ def test_a_scroll_goes_on_where_it_was_cut_off(docs, fake):
     fake.failures = 3
     assert [one.id for one in docs.scroll()] == [0, 1, 2]
     assert [one.cursor for one in fake.requests] == ["", "1", "2"]
+
+
+def test_consistency_and_ordering_go_with_each_call(docs, fake):
+    docs.search("a", consistency="quorum")
+    docs.recommend(["a"], consistency="all")
+    list(docs.scroll(consistency="majority"))
+    docs.get(["a"], consistency="one")
+    assert [one.consistency for one in fake.requests] == [3, 4, 2, 1]
+    docs.upsert([{"id": 1, "text": "a"}], ordering="strong")
+    docs.delete([1], ordering="weak")
+    assert [one.ordering for one in fake.requests[-2:]] == [3, 1]
+    with pytest.raises(ValueError, match="known: 'one', 'majority'"):
+        docs.search("a", consistency="most")
 
 
 def test_an_upsert_is_sent_again(docs, fake):

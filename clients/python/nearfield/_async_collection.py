@@ -21,6 +21,7 @@ from nearfield._retry import next_delay
 from nearfield._rows import iterate_rows
 from nearfield._search_requests import (
     Query,
+    consistency_number,
     duplicates_of,
     duplicates_request,
     facet_of,
@@ -30,6 +31,7 @@ from nearfield._search_requests import (
     id_messages,
     info_of,
     more_tenants,
+    ordering_number,
     point_of,
     recommend_request,
     scroll_request,
@@ -46,6 +48,7 @@ from nearfield._search_types import (
     Group,
     Hit,
     Id,
+    Ordering,
     Point,
     RecommendOptions,
     ScrollOptions,
@@ -155,7 +158,11 @@ class AsyncCollection:
         found: list[Point] = []
         for start in range(0, len(wanted), _IDS_AT_ONCE):
             request = search_pb2.GetPointsRequest(
-                collection=self.name, tenant=self.tenant, ids=wanted[start : start + _IDS_AT_ONCE], select=select
+                collection=self.name,
+                tenant=self.tenant,
+                ids=wanted[start : start + _IDS_AT_ONCE],
+                select=select,
+                consistency=consistency_number(options),
             )
             reply = await self._call(methods.GET_POINTS, request, options.get("timeout"))
             found.extend(point_of(one) for one in reply.points)
@@ -168,9 +175,10 @@ class AsyncCollection:
         filter: FilterLike | None = None,  # noqa: A002 - as everywhere in this client
         all: bool = False,  # noqa: A002 - the protocol's own
         wait: bool = True,
+        ordering: Ordering | None = None,
         timeout: float | None = None,
     ) -> int:
-        """Delete points by id, by filter, or all of the tenant's; give their number."""
+        """Delete points by id, by filter, or all of the tenant's; give their number. `ordering` as for `upsert`."""
         wanted, deleted = id_messages(ids), 0
         for start in range(0, max(1, len(wanted)), _IDS_AT_ONCE):
             request = search_pb2.DeletePointsRequest(
@@ -179,6 +187,7 @@ class AsyncCollection:
                 ids=wanted[start : start + _IDS_AT_ONCE],
                 all=all,
                 wait=wait,
+                ordering=ordering_number(ordering),
                 **filter_fields(filter),
             )
             deleted += (await self._call(methods.DELETE_POINTS, request, timeout)).deleted

@@ -37,6 +37,7 @@ from nearfield.v1 import embed_pb2, search_pb2, types_pb2
 
 __all__ = [
     "Query",
+    "consistency_number",
     "create_request",
     "duplicates_of",
     "facet_of",
@@ -46,6 +47,7 @@ __all__ = [
     "id_messages",
     "info_of",
     "more_tenants",
+    "ordering_number",
     "point_of",
     "query_message",
     "recommend_request",
@@ -140,6 +142,16 @@ def filter_fields(value: FilterLike | None) -> dict[str, Any]:
     raise TypeError(f"filter is a {type(value).__name__}; give an expression, such as 'price < 20', or a Filter")
 
 
+def consistency_number(options: Mapping[str, Any]) -> Any:
+    """Give how many copies must agree. Raises ValueError."""
+    return enum_number(search_pb2.ReadConsistency, "READ_CONSISTENCY_", "consistency", options.get("consistency"))
+
+
+def ordering_number(ordering: str | None) -> Any:
+    """Give through which copy writes go. Raises ValueError."""
+    return enum_number(search_pb2.WriteOrdering, "WRITE_ORDERING_", "ordering", ordering)
+
+
 def selection(options: Mapping[str, Any]) -> search_pb2.PointSelection:
     """Give what is to be given of points."""
     for name in ("fields", "but_fields"):
@@ -158,8 +170,11 @@ def selection(options: Mapping[str, Any]) -> search_pb2.PointSelection:
 def scroll_request(collection: str, tenant: str, options: ScrollOptions) -> search_pb2.ScrollRequest:
     """Make the request. Raises TypeError."""
     check_options(options, ScrollOptions)
-    given = filter_fields(options.get("filter"))
-    return search_pb2.ScrollRequest(collection=collection, tenant=tenant, select=selection(options), **given)
+    request = search_pb2.ScrollRequest(
+        collection=collection, tenant=tenant, select=selection(options), **filter_fields(options.get("filter"))
+    )
+    request.consistency = consistency_number(options)
+    return request
 
 
 def query_message(query: Query, field: str = "query") -> search_pb2.SearchQuery:
@@ -187,6 +202,7 @@ def search_request(collection: str, tenant: str, query: Query, options: SearchOp
         collection=collection, tenant=tenant, query=query_message(query), **filter_fields(options.get("filter"))
     )
     request.select.CopyFrom(selection(options))
+    request.consistency = consistency_number(options)
     for name in ("top_k", "offset", "score_threshold", "explain", "exact", "ef"):
         if (value := cast("Any", options.get(name))) is not None:
             setattr(request, name, value)
@@ -221,6 +237,7 @@ def recommend_request(
         select=selection(options),
         **filter_fields(options.get("filter")),
     )
+    request.consistency = consistency_number(options)
     for name in ("top_k", "offset", "score_threshold"):
         if (value := cast("Any", options.get(name))) is not None:
             setattr(request, name, value)

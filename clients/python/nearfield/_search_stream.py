@@ -14,7 +14,7 @@ from nearfield._async_transport import AsyncTransport, closing_told
 from nearfield._channel import check_timeout
 from nearfield._deadline import Deadline
 from nearfield._ending import Ending
-from nearfield._errors import NearfieldError
+from nearfield._errors import DeadlineExceeded, NearfieldError, Unavailable
 from nearfield._search_methods import SEARCH_STREAM
 from nearfield._search_requests import Query, hits_of
 from nearfield._search_types import Hit
@@ -71,8 +71,8 @@ async def async_results(
     timeout: float | None,  # noqa: ASYNC109 - the deadline that travels with the RPC
 ) -> AsyncGenerator[SearchStreamResult, None]:
     """Send a search for each query while results come back. Raises what the iterable or `make` raised, in the end."""
-    seconds = Deadline(check_timeout(timeout)).timeout()
-    call = transport.start("stream_stream", SEARCH_STREAM, None, seconds)
+    deadline = Deadline(check_timeout(timeout))
+    call = transport.start("stream_stream", SEARCH_STREAM, None, deadline.timeout())
     ending = Ending(call)
 
     async def send() -> None:
@@ -88,7 +88,7 @@ async def async_results(
 
     sending = asyncio.ensure_future(send())
     try:
-        while (reply := await _read(call, ending)) is not None:
+        while (reply := await _read(call, ending, deadline)) is not None:
             yield _result_of(reply)
         await sending
     finally:
@@ -99,13 +99,16 @@ async def async_results(
         call.cancel()
 
 
-async def _read(call: Any, ending: Ending) -> search_pb2.SearchStreamResponse | None:
+async def _read(call: Any, ending: Ending, deadline: Deadline) -> search_pb2.SearchStreamResponse | None:
     """Give the next reply, None after the last one. Raises NearfieldError."""
     with closing_told():
         try:
             reply: Any = await call.read()
         except grpc.RpcError:
-            raise await ending.error() from None
+            error = await ending.error()
+            if deadline.left() == 0.0 and isinstance(error, Unavailable):  # a status that came too late to be seen
+                error = DeadlineExceeded("the deadline passed while searches were under way")
+            raise error from None
     return None if reply is grpc.aio.EOF else reply
 
 

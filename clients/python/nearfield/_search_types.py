@@ -25,6 +25,7 @@ __all__ = [
     "Hit",
     "HitScores",
     "Id",
+    "Ordering",
     "Point",
     "PointId",
     "RecommendOptions",
@@ -38,6 +39,7 @@ __all__ = [
 
 Id: TypeAlias = str | int
 FilterLike: TypeAlias = str | search_pb2.Filter
+Ordering: TypeAlias = Literal["weak", "medium", "strong"]
 FieldType: TypeAlias = Literal["keyword", "integer", "float", "bool", "datetime", "geo", "text"]
 
 
@@ -232,6 +234,8 @@ class UpsertOptions(TypedDict, total=False):
         wait: return when searches find the points, not only when they are kept; True by default.
         batch_size: most rows in a request; 128 by default.
         priority: queue that texts wait in; "bulk" by default.
+        ordering: through which copy writes to a point go, where the engine keeps several: "weak" (any), "medium" (a
+            leader that may change) or "strong" (the permanent leader); None: as the server is configured.
         on_error: "raise" stops at a row that is refused; "collect" goes on, and gives it in `UpsertResult.errors`.
         progress: called after each request with the number of rows done so far.
         timeout: seconds in which some request must be answered, retries included; None is the client's own default.
@@ -246,6 +250,7 @@ class UpsertOptions(TypedDict, total=False):
     wait: bool
     batch_size: int
     priority: Priority
+    ordering: Ordering | None
     on_error: Literal["raise", "collect"]
     progress: Callable[[int], object] | None
     timeout: float | None
@@ -261,6 +266,8 @@ class ScrollOptions(TypedDict, total=False):
         with_payload: True by default.
         with_text: True by default.
         with_vector: False by default.
+        consistency: copies that must agree, where the engine keeps several: "one", "majority", "quorum" or "all"; None:
+            as the server is configured.
         timeout: seconds for the whole call; None is the client's own default.
     """
 
@@ -270,6 +277,7 @@ class ScrollOptions(TypedDict, total=False):
     with_payload: bool
     with_text: bool
     with_vector: bool
+    consistency: Literal["one", "majority", "quorum", "all"] | None
     timeout: float | None
 
 

@@ -72,6 +72,7 @@ class UpsertPlan:
             "tenant": tenant,
             "wait": options.get("wait", True),
             "mode": enum_number(search_pb2.UpsertMode, "UPSERT_MODE_", "mode", options.get("mode", "upsert")),
+            "ordering": enum_number(search_pb2.WriteOrdering, "WRITE_ORDERING_", "ordering", options.get("ordering")),
             "priority": enum_number(types_pb2.Priority, "PRIORITY_", "priority", options.get("priority", "bulk")),
         }
         self._open = Batch()

@@ -20,7 +20,7 @@ _BATCH_ROWS = 2048
 class ParquetSource:
     """The rows of a Parquet file; only the columns asked for are read."""
 
-    def __init__(self, path: Path, text_field: str | None) -> None:
+    def __init__(self, path: Path, text_field: str | None, vector_field: str = "") -> None:
         """Open the file and check that `text_field`, if any, is a column of strings.
 
         Raises:
@@ -29,6 +29,7 @@ class ParquetSource:
         self.name = str(path)
         self._path = path
         self._text_field = text_field
+        self._vector_field = vector_field
         self._read = 0
         with self._open() as file:
             self._rows = int(file.metadata.num_rows)
@@ -70,7 +71,10 @@ class ParquetSource:
             texts = None if self._text_field is None else batch.column(self._text_field)
             for index in range(batch.num_rows):
                 if number >= skip:
-                    fields_of_row = {name: column[index].as_py() for name, column in kept.items()}
+                    fields_of_row = {
+                        name: _vector(column[index]) if name == self._vector_field else column[index].as_py()
+                        for name, column in kept.items()
+                    }
                     if texts is None:
                         yield Row(number, "", fields=fields_of_row)
                     else:
@@ -109,6 +113,15 @@ class ParquetSource:
             raise InputError(
                 f"{self.name}: column {self._text_field!r} holds {kind}, not strings; columns of strings: {usable}"
             )
+
+
+def _vector(value: pa.Scalar) -> Any:
+    """Give an array, without an object for each number, of what is a vector; else what it is."""
+    if isinstance(value, pa.FixedSizeListScalar | pa.ListScalar) and value.is_valid:
+        numbers = value.values
+        if pa.types.is_floating(numbers.type) and not numbers.null_count:
+            return numbers.to_numpy(zero_copy_only=False)
+    return value.as_py()
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -14,10 +14,13 @@ FORMATS: Final = ("txt", "jsonl", "csv", "tsv", "parquet")
 """Formats of inputs; all but parquet also gzipped (.gz)."""
 
 
-def open_source(path: Path | None, text_field: str | None, named_format: str | None = None) -> Source:
+def open_source(
+    path: Path | None, text_field: str | None, named_format: str | None = None, vector_field: str = ""
+) -> Source:
     """Give the source for `path` (stdin for `None`), of `named_format` or what the suffix says.
 
-    `text_field` of `None` gives rows of empty texts, for rows that bring their vectors. A txt file is all text.
+    `text_field` of `None` gives rows of empty texts, for rows that bring their vectors. A txt file is all text. Where
+    the file has arrays, the column `vector_field` comes as arrays, which is far cheaper than lists.
 
     Raises:
         InputError: no such file, or a suffix that isn't known.
@@ -33,7 +36,7 @@ def open_source(path: Path | None, text_field: str | None, named_format: str | N
         return JsonlSource(path, text_field)
     if kind in {"csv", "tsv"}:
         return CsvSource(path, text_field, "\t" if kind == "tsv" else ",")
-    return _parquet(path, text_field)
+    return _parquet(path, text_field, vector_field)
 
 
 def _format_of(path: Path | None) -> str:
@@ -53,11 +56,11 @@ def _format_of(path: Path | None) -> str:
     return kind
 
 
-def _parquet(path: Path | None, text_field: str | None) -> Source:
+def _parquet(path: Path | None, text_field: str | None, vector_field: str) -> Source:
     if path is None:
         raise InputError("Parquet can't be read from stdin; give the file's name")
     try:
         from nearfield_server.cli.files.parquet import ParquetSource  # noqa: PLC0415  loads pyarrow
     except ModuleNotFoundError as error:
         raise InputError(f'{path}: reading Parquet needs pyarrow; pip install "nearfield[cpu]"') from error
-    return ParquetSource(path, text_field)
+    return ParquetSource(path, text_field, vector_field)

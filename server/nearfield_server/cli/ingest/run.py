@@ -104,7 +104,7 @@ def _index_document(task: Task, path: Path, plan: Plan) -> None:
 def _index_rows(task: Task, path: Path | None, plan: Plan) -> None:
     columns = list(dict.fromkeys(one for one in (plan.id_field, plan.vector_field, *plan.payload) if one))
     try:
-        source = open_source(path, plan.text_field or None, "jsonl" if path is None else None)
+        source = open_source(path, plan.text_field or None, "jsonl" if path is None else None, plan.vector_field)
         with task.reading.of(path, source), closing(source.rows(fields=columns)) as rows:
             for row in rows:
                 _index_row(task, source.name, row, plan)

@@ -13,6 +13,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
+
 if TYPE_CHECKING:
     from nearfield import Collection
 
@@ -150,5 +152,12 @@ class Writer:
 def _hash(text: str | None, payload: Mapping[str, Any], vector: Any) -> str:
     content = json.dumps([text, payload], ensure_ascii=True, sort_keys=True, default=str).encode()
     if vector is not None:
-        content += json.dumps(vector, default=float).encode()
+        content += _bytes_of(vector)
     return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _bytes_of(vector: Any) -> bytes:
+    try:
+        return np.asarray(vector, "<f4").tobytes()
+    except (ValueError, TypeError, OverflowError):  # the client refuses it
+        return b""
