@@ -62,6 +62,7 @@ lint: $(VENV)/.dev lint-protos gen-check deploy-check ## Run all linters
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy benchmarks
 	$(BIN)/lint-imports
 
 format: $(VENV)/.dev ## Format Python and protos

@@ -126,7 +126,7 @@ def main() -> None:
     texts = encode(ours / "tokenizer.json", strings, limit)
     float32 = Graph(ours / "onnx/model.onnx", optimize=False)
     graphs = {"usual": Graph(usual, optimize=True), "row-wise": Graph(ours / "onnx/model_int8.onnx", optimize=False)}
-    reference = np.load(options.reference) if options.reference else float32.run_groups(texts, batches(texts))
+    reference = np.load(options.reference) if options.reference else float32.run_groups(texts, list(batches(texts)))
     small = rates(graphs, texts, list(batches(texts)))
     arrived = rates(graphs, texts, arrivals(texts))
     print(f"{len(texts)} texts, median {int(np.median([len(one) for one in texts]))} tokens, one thread")

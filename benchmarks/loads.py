@@ -19,7 +19,8 @@ import nearfield
 from nearfield_server.config.machine import effective_cpu_count
 from nearfield_server.encoder.builtin import builtin_folder
 from nearfield_server.encoder.loader import load
-from nearfield_server.types import Truncate
+from nearfield_server.encoder.tokenizer import TextOptions
+from nearfield_server.types import Tokens
 
 ROOT = Path(__file__).parents[1]
 WORKLOADS = {"short": (5, 14), "mixed": (5, 200), "long": (230, 400)}
@@ -49,7 +50,7 @@ def plain(texts: Sequence[str], seconds: float) -> tuple[int, list[float]]:
     session = onnxruntime.InferenceSession(model.spec.model_file, options, providers=["CPUExecutionProvider"])
 
     def embed(batch: Sequence[str]) -> None:
-        tokens = model.tokenizer.encode(batch, prompt="", truncate=Truncate.END, special_tokens_as_text=False)
+        tokens = model.tokenizer.encode(batch, TextOptions())
         ids = np.zeros((len(batch), max(len(one.ids) for one in tokens)), np.int64)
         mask = np.zeros_like(ids)
         for row, one in enumerate(tokens):
@@ -64,14 +65,14 @@ def offline(texts: Sequence[str], seconds: float) -> tuple[int, list[float]]:
     model = load("m", builtin_folder(), device="cpu")
 
     def embed(window: Sequence[str]) -> None:
-        tokens = model.tokenizer.encode(window, prompt="", truncate=Truncate.END, special_tokens_as_text=False)
-        ordered = sorted((one.ids for one in tokens), key=len)
-        batches, batch = [], []
-        for ids in ordered:
-            if batch and (len(batch) + 1) * len(ids) > _BUDGET:
+        tokens = model.tokenizer.encode(window, TextOptions())
+        batches: list[list[Tokens]] = []
+        batch: list[Tokens] = []
+        for one in sorted(tokens, key=lambda one: len(one.ids)):
+            if batch and (len(batch) + 1) * len(one.ids) > _BUDGET:
                 batches.append(batch)
                 batch = []
-            batch.append(ids)
+            batch.append(one)
         list(pool.map(model.encoder, [*batches, batch]))
 
     with ThreadPoolExecutor(_CORES) as pool:
@@ -116,7 +117,8 @@ def _clients(texts: Sequence[str], seconds: float, *, clients: int, size: int) -
 def _repeat(
     embed: Callable[[Sequence[str]], object], texts: Sequence[str], seconds: float, *, size: int = _BATCH
 ) -> tuple[int, list[float]]:
-    done, times = 0, []
+    done = 0
+    times: list[float] = []
     until = time.perf_counter() + seconds
     for part in _parts(texts, size):
         before = time.perf_counter()

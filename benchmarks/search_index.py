@@ -29,6 +29,7 @@ import numpy as np
 from search_vectors import Rows, spread, unit
 
 from nearfield_server.engines.embedded.codec import pack_spec, pack_vector
+from nearfield_server.engines.embedded.disk import folder_bytes
 from nearfield_server.engines.embedded.index import IndexFilter, IndexNotReady, IndexQuery, IndexSettings, VectorIndex
 from nearfield_server.engines.embedded.schema import create_tables
 from nearfield_server.types import (
@@ -45,7 +46,7 @@ from nearfield_server.types import (
 
 LIMIT, QUERIES, CALLERS = 10, 300, 8
 STALL_SECONDS = 0.005
-FILTERS: dict[str, tuple[IndexFilter | None, Callable[[Rows], Any]]] = {
+FILTERS: dict[str, tuple[IndexFilter | None, Callable[[Any], Any]]] = {
     "all": (None, lambda rows: rows >= 0),
     "10%": (NumberRange(field="n", lt=10.0), lambda rows: rows % 100 < 10),  # noqa: PLR2004
     "1%": (Equals("n", 7), lambda rows: rows % 100 == 7),  # noqa: PLR2004
@@ -132,7 +133,7 @@ async def measure(vectors: Rows, count: int, quantization: VectorQuantization, f
         figures[name] = await _searched(index, queries, condition, best)
     figures["callers"] = await _together(index, queries)
     figures["rss_mib"] = index.memory_bytes / 2**20
-    figures["disk_bytes_per_point"] = index.disk_bytes / count
+    figures["disk_bytes_per_point"] = folder_bytes(folder) / count
     await index.close()
     return figures
 

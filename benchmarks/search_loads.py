@@ -52,10 +52,14 @@ def requests_of(queries: Any, condition: str) -> list[search_pb2.SearchRequest]:
     ]
 
 
+def _unary(channel: grpc.Channel, rpc: str) -> Any:
+    return channel.unary_unary(f"{_SERVICE}{rpc}")
+
+
 def unary(channel: grpc.Channel, requests: Sequence[Any], callers: int, seconds: float) -> dict[str, Any]:
     """Call after call, by some callers at once."""
     packed = [one.SerializeToString() for one in requests]
-    replies, times, took = repeated(channel.unary_unary(f"{_SERVICE}Search"), packed, callers, seconds)
+    replies, times, took = repeated(_unary(channel, "Search"), packed, callers, seconds)
     return figures(len(times), took, times, {at: _rows(one) for at, one in replies.items()})
 
 
@@ -92,7 +96,7 @@ def repeated(
 
 def batch(channel: grpc.Channel, requests: Sequence[Any], size: int, seconds: float) -> dict[str, Any]:
     """Two callers of BatchSearch, so that one is served while the other reads; the times are those of their calls."""
-    call = channel.unary_unary(f"{_SERVICE}BatchSearch")
+    call = _unary(channel, "BatchSearch")
     starts = range(0, len(requests) - size + 1, size)
     packed = [search_pb2.BatchSearchRequest(searches=requests[at : at + size]).SerializeToString() for at in starts]
     replies, times, took = repeated(call, packed, 2, seconds)
@@ -105,7 +109,7 @@ def batch(channel: grpc.Channel, requests: Sequence[Any], size: int, seconds: fl
 
 def stream(channel: grpc.Channel, requests: Sequence[Any], window: int, seconds: float) -> dict[str, Any]:
     """One SearchStream with `window` searches under way; the times are from sending to receiving."""
-    call = channel.stream_stream(f"{_SERVICE}SearchStream")
+    call: Any = channel.stream_stream(f"{_SERVICE}SearchStream")
     packed = [
         search_pb2.SearchStreamRequest(id=str(number), search=one).SerializeToString()
         for number, one in enumerate(requests)
@@ -147,6 +151,7 @@ def edge(shard_folder: str, queries: Any, condition: str, size: int, seconds: fl
     from nearfield_server.engines.embedded.index.edge import load_shard, request_of  # noqa: PLC0415
     from nearfield_server.engines.embedded.index.plan import plan_of  # noqa: PLC0415
     from nearfield_server.engines.embedded.index.query import IndexSettings  # noqa: PLC0415
+    from nearfield_server.engines.embedded.index.word_counts import WordCounts  # noqa: PLC0415
     from nearfield_server.filters import parse_filter  # noqa: PLC0415
 
     spec, settings = spec_of(queries.shape[1]), IndexSettings()
@@ -161,7 +166,7 @@ def edge(shard_folder: str, queries: Any, condition: str, size: int, seconds: fl
         "oversampling": settings.oversampling,
     }
     shard = load_shard(Path(shard_folder))
-    asked = [request_of(header, one.tobytes(), spec) for one in queries]
+    asked = [request_of(header, one.tobytes(), spec, WordCounts()) for one in queries]
     batches = [qdrant_edge.QueryBatchRequest(asked[at : at + size]) for at in range(0, len(asked) - size + 1, size)]
     ask: Callable[[int], list[Any]] = lambda number: shard.query_batch(batches[number])  # noqa: E731
     if size == 1:
@@ -184,11 +189,16 @@ def edge(shard_folder: str, queries: Any, condition: str, size: int, seconds: fl
 
 def embed(channel: grpc.Channel, seconds: str) -> dict[str, Any]:
     """Embed one short text after the other."""
-    call = channel.unary_unary("/nearfield.v1.EmbedService/Embed")
+    call: Any = channel.unary_unary("/nearfield.v1.EmbedService/Embed")
     texts = (f"A sentence of some words, the {number}th of its kind." for number in itertools.count())
     ended = threading.Event()
     if seconds == "-":
-        threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+
+        def wait() -> None:
+            sys.stdin.read()
+            ended.set()
+
+        threading.Thread(target=wait, daemon=True).start()
     times: list[float] = []
     started = time.perf_counter()
     until = started + (1e9 if seconds == "-" else float(seconds))

@@ -89,7 +89,7 @@ def serve(folder: Path, *, ready: bool = False) -> Iterator[Served]:
             client.wait_ready(120)
             serving = time.perf_counter() - started
         with grpc.insecure_channel(target) as channel:
-            stub = search_pb2_grpc.SearchServiceStub(channel)  # type: ignore[no-untyped-call]
+            stub = search_pb2_grpc.SearchServiceStub(channel)
             while ready and _collection(stub).index_state != search_pb2.INDEX_STATE_READY:
                 time.sleep(0.02)
             yield Served(process, target, serving, time.perf_counter() - started, stub)

@@ -62,7 +62,8 @@ def spread(base: Rows, count: int) -> Rows:
 
 def unit(rows: Rows) -> Rows:
     """Give rows of length 1."""
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    made: Rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return made
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from nearfield._errors import Cancelled, DeadlineExceeded, NearfieldError, Unava
 __all__ = ["ReadyWait"]
 
 _FIRST_PAUSE_SECONDS = 0.02
-_LONGEST_PAUSE_SECONDS = 1.0
+_LONGEST_PAUSE_SECONDS = 0.2
 
 
 class ReadyWait:

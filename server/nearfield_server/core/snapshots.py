@@ -114,8 +114,12 @@ class Snapshots:
         spec = replace(info.spec, name=collection or info.spec.name)
         async with self._turn:
             with self._metrics.snapshot("restore"):
+                verified, tell = 0, _ticker()
                 for part in info.parts:
                     await asyncio.to_thread(files.check, info, part)
+                    verified += part.bytes
+                    if tell():
+                        yield Progress(0, info.points, verified)
                 store = await self._collections.add(spec, "collection", unfinished=True)
                 try:
                     async with aclosing(self._read(files, info, store)) as steps:
