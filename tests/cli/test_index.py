@@ -261,6 +261,17 @@ def test_long_rows_are_cut_into_chunks(run, client, name, tmp_path):
     assert "leave --vector-field out" in run(*command, "--vector-field", "v")[2]
 
 
+def test_a_text_that_lost_most_of_its_chunks(run, client, name, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    command = ("index", path, "-c", name, "--id-field", "id", "--chunk-rows", "--chunk-tokens", 8, "--chunk-overlap", 0)
+    sentences = [f"This is sentence {number}." for number in range(129)]
+    path.write_text(json.dumps({"id": "long", "text": " ".join(sentences)}) + "\n")
+    assert run(*command)[1] == f"{name}: 129 stored, 0 unchanged, 0 deleted, 0 failed\n"
+    path.write_text(json.dumps({"id": "long", "text": sentences[0]}) + "\n")
+    assert run(*command)[1] == f"{name}: 0 stored, 1 unchanged, 128 deleted, 0 failed\n"
+    assert ids(client, name) == ["long#0"]
+
+
 def test_what_cannot_be_indexed(run, name, tmp_path):
     assert run("index", tmp_path, "-c", name)[0] == 2
     assert run("index", tmp_path / "none.md", "-c", name)[0] == 2

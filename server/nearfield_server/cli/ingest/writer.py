@@ -139,14 +139,16 @@ class Writer:
 
     def _shorten(self, parent: str, chunks: int) -> int:
         """Delete the chunks that `parent` no longer has; they are numbered without a gap."""
-        deleted = 0
-        while True:
-            asked = [f"{parent}#{number}" for number in range(chunks, chunks + _PROBED)]
+        there: list[str | int] = []
+        while len(there) % _PROBED == 0:
+            first = chunks + len(there)
+            asked = [f"{parent}#{number}" for number in range(first, first + _PROBED)]
             found = [one.id for one in self._collection.get(asked, with_payload=False, with_text=False)]
             if not found:
-                return deleted
-            deleted += self._collection.delete(found, wait=False)
-            chunks += _PROBED
+                break
+            there += found
+        # The last ones first: a run that is cut off here leaves no gap, behind which the rest wouldn't be found.
+        return self._collection.delete(there[::-1], wait=False)
 
 
 def _hash(text: str | None, payload: Mapping[str, Any], vector: Any) -> str:
