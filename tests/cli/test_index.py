@@ -236,6 +236,19 @@ def test_rows_that_vanished_from_a_file_are_pruned(run, client, name, tmp_path):
     assert ids(client, name) == ["kept"]
 
 
+def test_pruning_leaves_alone_what_no_file_says(run, client, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.jsonl").write_text('{"id": "mine", "text": "one", "source": "wiki"}\n')
+    command = ("index", ".", "-c", name, "--id-field", "id", "--payload", "source")
+    assert run(*command)[0] == 0
+    collection = client.collection(name)
+    collection.upsert([{"id": "theirs", "text": "of another program", "source": "gone.md"}])
+    collection.upsert([{"id": "feed", "text": "of a feed", "source": "feed", "hash": "x"}])
+    collection.upsert([{"id": "gone", "text": "of a file", "source": "gone.md", "hash": "x"}])
+    assert run(*command, "--prune")[1] == f"{name}: 0 stored, 1 unchanged, 1 deleted, 0 failed\n"
+    assert ids(client, name) == ["mine", "theirs", "feed"]
+
+
 def test_long_rows_are_cut_into_chunks(run, client, name, tmp_path):
     path = tmp_path / "rows.jsonl"
     command = ("index", path, "-c", name, "--id-field", "id", "--payload", "by", "--chunk-rows")

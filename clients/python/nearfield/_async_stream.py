@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
@@ -24,6 +23,7 @@ from nearfield._errors import DeadlineExceeded, NearfieldError
 from nearfield._methods import EMBED_STREAM
 from nearfield._model import Model
 from nearfield._plan import StreamPlan
+from nearfield._retry import draw
 from nearfield._stream import StreamState
 from nearfield._types import StreamResult
 
@@ -115,7 +115,7 @@ class AsyncStream:
         with contextlib.suppress(grpc.RpcError), closing_told():
             reply = await call.read()
         if reply is not grpc.aio.EOF:
-            self._state.on_reply(reply, now=time.monotonic(), draw=_draw())
+            self._state.on_reply(reply, now=time.monotonic(), draw=draw())
             self._changed.notify()
             return
         error = await self._ending.error()
@@ -124,7 +124,7 @@ class AsyncStream:
         self._state.on_connect(await self._model(self._plan.model_name, self._deadline))
 
     def _lost(self, error: NearfieldError) -> float:
-        return self._state.on_disconnect(error, seconds_left=self._deadline.left(), draw=_draw())
+        return self._state.on_disconnect(error, seconds_left=self._deadline.left(), draw=draw())
 
     def _connect(self) -> Any:
         self._call = self._transport.start("stream_stream", EMBED_STREAM, None, self._deadline.timeout())
@@ -191,7 +191,3 @@ async def _cancelled(task: asyncio.Task[None] | None) -> None:
     if task is not None:
         task.cancel()
         await asyncio.wait([task])
-
-
-def _draw() -> float:
-    return random.random()  # noqa: S311 - jitter, not a secret

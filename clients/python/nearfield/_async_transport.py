@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
@@ -16,7 +15,7 @@ from nearfield._errors import Cancelled, NearfieldError
 from nearfield._jobs import Job
 from nearfield._methods import Method
 from nearfield._model import Model
-from nearfield._retry import next_delay
+from nearfield._retry import draw, next_delay
 from nearfield._status import error_of_call
 from nearfield._transport import CLOSED, PARTS_IN_FLIGHT
 
@@ -68,9 +67,8 @@ class AsyncTransport:
                 return await self.once(method, request, deadline.timeout())
             except NearfieldError as error:
                 attempts += 1
-                draw = random.random()  # noqa: S311 - jitter, not a secret
                 left = deadline.left()
-                delay = next_delay(self.settings.retry, error, attempts=attempts, seconds_left=left, draw=draw)
+                delay = next_delay(self.settings.retry, error, attempts=attempts, seconds_left=left, draw=draw())
                 if delay is None:
                     raise
             await self.pause(delay)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -15,6 +14,7 @@ from nearfield._channel import call_deadline
 from nearfield._deadline import Deadline
 from nearfield._ending import Ending
 from nearfield._errors import DeadlineExceeded, InvalidArgument, NearfieldError
+from nearfield._retry import draw
 from nearfield._search_methods import UPSERT, UPSERT_STREAM
 from nearfield._sync_upsert import GOODBYE_SECONDS, NO_REPLY
 from nearfield._upsert import Batch, UpsertPlan
@@ -142,14 +142,14 @@ class AsyncUpsert:
             await self._reconnect(reply)
             return
         self._deadline = call_deadline(self._transport.settings, self._timeout)
-        if (again := self._line.on_reply(reply, _draw())) is not None:
+        if (again := self._line.on_reply(reply, draw())) is not None:
             await self._transport.pause(again[0])
             await self._send(again[1])
 
     async def _reconnect(self, error: NearfieldError) -> None:
         await self._disconnect()
         if not self._line.is_empty:
-            await self._transport.pause(self._line.on_end(error, seconds_left=self._deadline.left(), draw=_draw()))
+            await self._transport.pause(self._line.on_end(error, seconds_left=self._deadline.left(), draw=draw()))
             for message in self._line.unanswered():
                 await self._send(message)
 
@@ -157,7 +157,3 @@ class AsyncUpsert:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.cancel()
-
-
-def _draw() -> float:
-    return random.random()  # noqa: S311 - jitter, not a secret

@@ -11,13 +11,14 @@ Rules:
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import dataclass
 
 import grpc
 
 from nearfield._errors import NearfieldError
 
-__all__ = ["RetryPolicy", "next_delay"]
+__all__ = ["RetryPolicy", "draw", "is_retryable", "next_delay"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,11 @@ def is_retryable(error: NearfieldError) -> bool:
     if error.code is grpc.StatusCode.UNAVAILABLE:
         return True
     return error.code is grpc.StatusCode.RESOURCE_EXHAUSTED and error.retry_delay is not None
+
+
+def draw() -> float:
+    """Give a number in [0, 1) for the jitter of `next_delay`."""
+    return random.random()  # noqa: S311 - no secret
 
 
 def next_delay(

@@ -9,7 +9,6 @@ needs it.
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -22,6 +21,7 @@ from nearfield._errors import DeadlineExceeded, NearfieldError, Unavailable
 from nearfield._methods import EMBED_STREAM
 from nearfield._model import Model
 from nearfield._plan import StreamPlan
+from nearfield._retry import draw
 from nearfield._status import error_of_call
 from nearfield._stream import StreamState
 from nearfield._transport import Transport
@@ -107,12 +107,12 @@ class SyncStream:
             error.__cause__ = failure
         else:
             with self._changed:
-                self._state.on_reply(reply, now=time.monotonic(), draw=_draw())
+                self._state.on_reply(reply, now=time.monotonic(), draw=draw())
                 self._changed.notify_all()
             return
         self._disconnect()
         with self._changed:
-            delay = self._state.on_disconnect(error, seconds_left=self._deadline.left(), draw=_draw())
+            delay = self._state.on_disconnect(error, seconds_left=self._deadline.left(), draw=draw())
         self._transport.pause(delay)
         self._state.on_connect(self._model(self._plan.model_name, self._deadline))
 
@@ -188,7 +188,3 @@ class SyncStream:
 
 
 _END = object()
-
-
-def _draw() -> float:
-    return random.random()  # noqa: S311 - jitter, not a secret

@@ -6,7 +6,6 @@ rows ──caller's thread──▶ batches ──gRPC's sender thread──▶ 
 from __future__ import annotations
 
 import queue
-import random
 import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,6 +14,7 @@ import grpc
 
 from nearfield._channel import call_deadline
 from nearfield._errors import DeadlineExceeded, InvalidArgument, NearfieldError, Unavailable
+from nearfield._retry import draw
 from nearfield._search_methods import UPSERT, UPSERT_STREAM
 from nearfield._status import error_of_call
 from nearfield._transport import Transport
@@ -124,14 +124,14 @@ class SyncUpsert:
             self._reconnect(reply)
             return
         self._deadline = call_deadline(self._transport.settings, self._timeout)
-        if (again := self._line.on_reply(reply, _draw())) is not None:
+        if (again := self._line.on_reply(reply, draw())) is not None:
             self._transport.pause(again[0])
             self._send(again[1])
 
     def _reconnect(self, error: NearfieldError) -> None:
         self._disconnect()
         if not self._line.is_empty:
-            self._transport.pause(self._line.on_end(error, seconds_left=self._deadline.left(), draw=_draw()))
+            self._transport.pause(self._line.on_end(error, seconds_left=self._deadline.left(), draw=draw()))
             for message in self._line.unanswered():
                 self._send(message)
 
@@ -139,7 +139,3 @@ class SyncUpsert:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.cancel()
-
-
-def _draw() -> float:
-    return random.random()  # noqa: S311 - jitter, not a secret

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -16,7 +15,7 @@ from nearfield._errors import Cancelled, NearfieldError
 from nearfield._jobs import Job
 from nearfield._methods import Method
 from nearfield._model import Model
-from nearfield._retry import next_delay
+from nearfield._retry import draw, next_delay
 from nearfield._status import error_of_call
 
 __all__ = ["CLOSED", "PARTS_IN_FLIGHT", "Transport"]
@@ -102,9 +101,8 @@ class Transport:
                 return self.once(method, request, deadline.timeout(), group)
             except NearfieldError as error:
                 attempts += 1
-                draw = random.random()  # noqa: S311 - jitter, not a secret
                 left = deadline.left()
-                delay = next_delay(self.settings.retry, error, attempts=attempts, seconds_left=left, draw=draw)
+                delay = next_delay(self.settings.retry, error, attempts=attempts, seconds_left=left, draw=draw())
                 if delay is None:
                     raise
             self.pause(delay, group)

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from nearfield_server.cli.files.rows import InputError
 
-__all__ = ["DOCUMENTS", "Document", "Heading", "read_document"]
+__all__ = ["DOCUMENTS", "SUFFIXES", "Document", "Heading", "read_document"]
 
 DOCUMENTS = {".txt": "text", ".md": "markdown", ".markdown": "markdown", ".html": "html", ".htm": "html"}
+SUFFIXES = (*DOCUMENTS, ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".pq")
+"""Files that a folder is searched for: documents, and files of rows."""
 _HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$")
 _FENCE = re.compile(r"^[ ]{0,3}(```|~~~)")
 _BLOCKS = frozenset(

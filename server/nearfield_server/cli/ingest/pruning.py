@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nearfield_server.cli.ingest.documents import SUFFIXES
+from nearfield_server.cli.ingest.writer import HASH
+
 if TYPE_CHECKING:
     from nearfield import Collection
 
@@ -18,8 +21,9 @@ _AT_ONCE = 1000
 
 
 class Pruning:
-    """Notes what a run finds under a folder, or in one file of rows; the rest is deleted.
+    """Notes what a run finds under a folder, or in one file of rows; the rest of what such runs stored is deleted.
 
+    A point that another program stored, or whose `source` the caller set to something that isn't a file, is left alone.
     Ids are kept as 64 bits of their hash: 8 MB for a million. Two with one hash would leave a point that is gone.
     """
 
@@ -57,18 +61,26 @@ class Pruning:
         return deleted + (collection.delete(gone, wait=False) if gone else 0)
 
     def _is_gone(self, source: str, id_: str | int, there: np.ndarray[tuple[int], np.dtype[np.uint64]]) -> bool:
-        if source in self._spared or (self._root == Path() and source.startswith("/")):
-            return False
-        if source not in self._read:
-            return not Path(source).exists()  # else a file that this run wasn't to look at
         place = int(np.searchsorted(there, _hash(id_)))
-        return place == len(there) or int(there[place]) != _hash(id_)
+        if place < len(there) and int(there[place]) == _hash(id_):
+            return False
+        if source in self._read:
+            return source not in self._spared
+        path = Path(source)
+        if path.suffix.lower() not in SUFFIXES or source in self._spared:
+            return False
+        # one that exists is a file that this run wasn't to look at
+        return not path.exists() and not (self._root == Path() and path.is_absolute())
 
     def _filter(self) -> str:
         if not self._root.is_dir():
-            return f"source = {_quoted(str(self._root))}"
-        prefix = self._root.as_posix().rstrip("/") + "/"
-        return "exists(source)" if self._root == Path() else f"source startswith {_quoted(prefix)}"
+            where = f"source = {_quoted(str(self._root))}"
+        elif self._root == Path():
+            where = "exists(source)"
+        else:
+            prefix = self._root.as_posix().rstrip("/") + "/"
+            where = f"source startswith {_quoted(prefix)}"
+        return f"{where} and exists({HASH})"  # all that a run stores has one
 
 
 def _hash(id_: str | int) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nearfield_server.cli.files.rows import InputError, Row
 from nearfield_server.cli.files.sources import open_source
 from nearfield_server.cli.ingest.chunks import cut
-from nearfield_server.cli.ingest.documents import DOCUMENTS, Document, read_document
+from nearfield_server.cli.ingest.documents import DOCUMENTS, SUFFIXES, Document, read_document
 from nearfield_server.cli.ingest.pruning import Pruning
 from nearfield_server.cli.ingest.reading import Reading
 from nearfield_server.cli.ingest.writer import Writer
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from nearfield import Client, Collection
 
 __all__ = ["Plan", "Task", "files_of", "index_files"]
-
-_ROWS = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".pq")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +66,9 @@ def files_of(path: Path, pattern: str, *, recursive: bool) -> list[Path]:
     if not path.is_dir():
         return [path]
     found = path.rglob(pattern) if recursive else path.glob(pattern)
-    known = sorted(one for one in found if one.is_file() and one.suffix.lower() in (*DOCUMENTS, *_ROWS))
+    known = sorted(one for one in found if one.is_file() and one.suffix.lower() in SUFFIXES)
     if not known:
-        suffixes = ", ".join((*DOCUMENTS, *_ROWS))
+        suffixes = ", ".join(SUFFIXES)
         raise InputError(f"{path} holds no file that can be indexed ({suffixes}); look into folders with --recursive")
     return known
 

@@ -97,7 +97,7 @@ def put(shard: Any, spec: CollectionSpec, changes: Sequence[Change], words: Word
 
 def _point(spec: CollectionSpec, change: Change, vector: Vector) -> Any:
     vectors: dict[str, Any] = {_DENSE: vector.tolist()}
-    if change.sparse is not None:
+    if spec.keyword is not None and change.sparse is not None:
         vectors[_SPARSE] = edge.SparseVector(change.sparse.ids.tolist(), change.sparse.weights.tolist())
     return edge.Point(
         change.row, vectors, encode(change.tenant, change.payload or {}, change.text, spec.payload_indexes)
