@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from nearfield_server.engines.embedded.codec import pack_sparse, pack_spec, pack_vector
-from nearfield_server.engines.embedded.index.child import Child
-from nearfield_server.engines.embedded.index.frames import Header
+from nearfield_server.engines.embedded.index.launch import start_worker
 from nearfield_server.engines.embedded.index.plan import plan_of
 from nearfield_server.engines.embedded.index.query import IndexNotReady, IndexQuery, IndexSettings
+from nearfield_server.processes.child import Child
+from nearfield_server.processes.frames import Header
 from nearfield_server.types import CollectionSpec
 
 __all__ = ["Found", "Searcher", "WorkerLost", "to_header"]
@@ -81,7 +82,7 @@ class Searcher:
     async def start(self, index: Path, database: Path, copy: Path) -> None:
         """Start it, and wait until it has caught up. Raises `WorkerLost`."""
         header = {"op": "serve", "spec": pack_spec(self.spec), "database": str(database)}
-        self._child = await Child.start({**header, "index": str(index), "copy": str(copy)})
+        self._child = await start_worker({**header, "index": str(index), "copy": str(copy)})
         while not self.ready:
             try:
                 async with asyncio.timeout(_START_SECONDS):

@@ -18,7 +18,7 @@ from typing import Any
 
 from nearfield_server.engines.embedded.codec import pack_spec
 from nearfield_server.engines.embedded.index import generations
-from nearfield_server.engines.embedded.index.child import Child
+from nearfield_server.engines.embedded.index.launch import start_worker
 from nearfield_server.engines.embedded.index.policy import Situation, worth_building
 from nearfield_server.engines.embedded.index.query import IndexNotReady, IndexQuery, IndexSettings
 from nearfield_server.engines.embedded.index.searcher import Found, Searcher, WorkerLost
@@ -242,7 +242,7 @@ class VectorIndex:
         self._changed.clear()
         making = await asyncio.to_thread(generations.making_folder, self._folder)
         header = {"op": "build", "spec": pack_spec(self._spec), "database": str(self._database)}
-        child = await Child.start({**header, "making": str(making), "threads": self._settings.build_threads})
+        child = await start_worker({**header, "making": str(making), "threads": self._settings.build_threads})
         try:
             answer, _ = await child.read()
         except (EOFError, OSError) as error:

@@ -1,27 +1,24 @@
-"""The child process: `python -m nearfield_server.engines.embedded.index.worker FD`.
+"""The child process (`processes.worker`) that builds an index, or searches it.
 
-It hears from the server over the socket FD (`frames`), and ends with it. The first frame says what to do:
+The first frame says what to do:
 
     build   make a generation from the database, answer {"op": "built"}, end
     serve   copy a generation, replay what it lacks, answer {"op": "ready"}, then answer queries; between them go on
             replaying, and tell of it by {"op": "applied"}
 
-What goes wrong is told by {"op": "failed"}: `damaged` asks for a new generation. Standard error is no place for it:
-texts of Edge's errors may hold what callers sent.
+Queries carry their vectors as float32, sparse ones as uint32 ids and float32 weights; answers carry rows as uint64,
+then scores as float32. What goes wrong is told by {"op": "failed"}: `damaged` asks for a new generation. Standard error
+is no place for it: texts of Edge's errors may hold what callers sent.
 """
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 import os
-import resource
 import select
 import shutil
-import signal
 import socket
 import sqlite3
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -31,7 +28,6 @@ import qdrant_edge as edge
 
 from nearfield_server.engines.embedded.codec import unpack_spec
 from nearfield_server.engines.embedded.index.edge import create_shard, load_shard, request_of
-from nearfield_server.engines.embedded.index.frames import Frame, Header, receive_frame, to_bytes
 from nearfield_server.engines.embedded.index.generations import (
     DamagedGeneration,
     current,
@@ -42,11 +38,12 @@ from nearfield_server.engines.embedded.index.generations import (
 from nearfield_server.engines.embedded.index.replay import Replay, open_database
 from nearfield_server.engines.embedded.index.word_counts import WordCounts
 from nearfield_server.engines.embedded.schema import read_meta
+from nearfield_server.processes.frames import Frame, Header, receive_frame, to_bytes
+from nearfield_server.processes.worker import attach, resident_bytes
 from nearfield_server.types import CollectionSpec, SimilarityMetric
 
 __all__ = ["main"]
 
-_PR_SET_PDEATHSIG = 1
 _WORDS = "words.npy"
 _NICE = 10
 _CHUNK_SECONDS = 0.005  # a query waits for one chunk at most
@@ -56,9 +53,7 @@ _PROGRESS_SECONDS = 0.05
 
 def main() -> None:
     """Serve or build, as the first frame says."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the server ends us
-    _end_with_parent()
-    connection = socket.socket(fileno=int(sys.argv[1]))
+    connection = attach()
     try:
         header, _ = receive_frame(connection)
         spec = unpack_spec(header["spec"])
@@ -72,12 +67,6 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - the server decides what to do
         _tell_failure(connection, error)
     os._exit(0)  # Edge's threads aren't waited for, and its files aren't needed any more
-
-
-def _end_with_parent() -> None:
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != int(sys.argv[2]):
-        os._exit(0)
 
 
 def _tell_failure(connection: socket.socket, error: Exception) -> None:
@@ -209,11 +198,6 @@ class _Server:
     def _ranked(self, query: dict[str, Any], answer: Any) -> list[tuple[int, float]]:
         sign = -1.0 if self._spec.metric is SimilarityMetric.EUCLIDEAN and "sparse" not in query else 1.0
         return sorted(((one.id, sign * one.score) for one in answer), key=lambda one: (-one[1], one[0]))
-
-
-def resident_bytes() -> int:
-    """Give the memory that this process holds now."""
-    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize()
 
 
 if __name__ == "__main__":

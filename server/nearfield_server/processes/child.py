@@ -1,4 +1,4 @@
-"""A child process of ours and the socket to it, on the event loop."""
+"""A child process of ours and the socket to it, on the event loop. `worker` is the other end."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TypeVar
 
-from nearfield_server.engines.embedded.index.frames import Frame, Header, read_frame, to_bytes
+from nearfield_server.processes.frames import Frame, Header, read_frame, to_bytes
 
 __all__ = ["Child"]
 
-_MODULE = "nearfield_server.engines.embedded.index.worker"
 _T = TypeVar("_T")
-_SINGLE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # numpy only converts there
 
 
 class Child:
-    """A worker; see `worker` for what it does."""
+    """A worker: a module of ours that runs in a process of its own, and hears from us over a socket."""
 
     def __init__(
         self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -31,33 +30,31 @@ class Child:
         self._writer = writer
 
     @classmethod
-    async def start(cls, header: Header) -> Child:
-        """Start a worker and tell it what to do. A caller that is cancelled meanwhile leaves no process behind."""
-        starting = asyncio.ensure_future(cls._start())
+    async def start(cls, module: str, environment: Mapping[str, str]) -> Child:
+        """Start `module`, with some more environment. A caller that is cancelled meanwhile leaves no process behind."""
+        starting = asyncio.ensure_future(cls._start(module, environment))
         try:
-            child = await _to_the_end(starting)
+            return await _to_the_end(starting)
         except asyncio.CancelledError:
             if starting.exception() is None:
                 await _to_the_end(asyncio.ensure_future(starting.result().close()))
             raise
-        child.send(header)
-        return child
 
     @classmethod
-    async def _start(cls) -> Child:
+    async def _start(cls, module: str, environment: Mapping[str, str]) -> Child:
         ours, theirs = socket.socketpair()
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                _MODULE,
+                module,
                 str(theirs.fileno()),
                 str(os.getpid()),
                 pass_fds=[theirs.fileno()],
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.DEVNULL,
-                env={**os.environ, **_SINGLE},
+                env={**os.environ, **environment},
             )
         except BaseException:
             ours.close()

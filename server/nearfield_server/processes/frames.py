@@ -1,7 +1,6 @@
 """What goes between the server and its workers: a header as JSON, then raw bytes.
 
-A frame is two lengths (uint32, little-endian), the header, the bytes. Queries carry their vectors as float32, sparse
-ones as uint32 ids and float32 weights; answers carry rows as uint64, then scores as float32.
+A frame is two lengths (uint32, little-endian), the header, the bytes.
 """
 
 from __future__ import annotations
