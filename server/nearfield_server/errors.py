@@ -19,6 +19,7 @@
     ├── DataDamaged             stored data isn't what was stored
     ├── SnapshotNotFound        no snapshot of that name
     ├── ReembeddingNotFound     no re-embedding of that id
+    ├── ClusteringNotFound      no clustering of that id
     ├── Overloaded              the queue is full; `retry_after_seconds` says when
     ├── DeadlineExceeded        the caller's deadline passed, or can't be met
     ├── Cancelled               the caller went away
@@ -41,6 +42,7 @@ __all__ = [
     "AlreadyExists",
     "BackendFailure",
     "Cancelled",
+    "ClusteringNotFound",
     "CollectionNotFound",
     "ConfigError",
     "DataDamaged",
@@ -167,6 +169,18 @@ class ReembeddingNotFound(NearfieldError):
         """`id_` as asked for; `nearest` are ids to suggest."""
         hint = f"; did you mean {', '.join(nearest)}?" if nearest else ""
         super().__init__(f"there is no re-embedding of that id{hint} (ListReembeddings tells the ids)")
+        self.name = id_
+
+
+class ClusteringNotFound(NearfieldError):
+    """No clustering of that id."""
+
+    reason = "CLUSTERING_NOT_FOUND"
+
+    def __init__(self, id_: str, nearest: tuple[str, ...] = ()) -> None:
+        """`id_` as asked for; `nearest` are ids to suggest."""
+        hint = f"; did you mean {', '.join(nearest)}?" if nearest else ""
+        super().__init__(f"there is no clustering of that id, or it has expired{hint} (ListClusterings tells the ids)")
         self.name = id_
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from nearfield.v1 import embed_pb2, model_pb2, search_pb2, types_pb2
+from nearfield.v1 import cluster_pb2, embed_pb2, model_pb2, search_pb2, types_pb2
 from nearfield_server import types
+from nearfield_server.core.clustering import jobs, nouns
 from nearfield_server.rpc import enums
 
 TABLES = [
@@ -21,6 +22,10 @@ TABLES = [
     (search_pb2.FieldType, types.FieldType, enums.FIELD_TYPES),
     (search_pb2.UpsertMode, types.UpsertMode, enums.UPSERT_MODES),
     (search_pb2.IndexState, types.IndexState, {number: state for state, number in enums.INDEX_STATES.items()}),
+    (cluster_pb2.ClusterMethod, nouns.Method, enums.CLUSTER_METHODS),
+    (cluster_pb2.Linkage, nouns.Linkage, enums.LINKAGES),
+    (cluster_pb2.ClusterChange, nouns.Change, {number: change for change, number in enums.CLUSTER_CHANGES.items()}),
+    (cluster_pb2.ClusteringState, jobs.JobState, {number: state for state, number in enums.CLUSTER_STATES.items()}),
 ]
 
 

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from nearfield_server.config.address import parse_address
+from nearfield_server.config.cluster import Cluster
 from nearfield_server.config.device import DEVICE_KINDS, parse_device, suggest_device
 from nearfield_server.config.search import Qdrant, Search
 from nearfield_server.config.section import MIB, Count, File, Number, Section
@@ -285,6 +286,7 @@ class Config(Section):
     hub: Hub = Field(default_factory=Hub, description="Downloads of models.")
     repository: Repository = Field(default_factory=Repository, description="Models by name and version.")
     search: Search = Field(default_factory=Search, description="Collections of points.")
+    cluster: Cluster = Field(default_factory=Cluster, description="Clusterings, maps and classifiers.")
     qdrant: Qdrant = Field(default_factory=Qdrant, description="The cluster of search.engine qdrant.")
 
     @property

@@ -73,6 +73,15 @@ class Child:
         """Its process."""
         return self._process.pid
 
+    @property
+    def running(self) -> bool:
+        """Whether it hasn't ended."""
+        return self._process.returncode is None
+
+    async def ended(self) -> int:
+        """Wait until it has ended; give its exit status, the negative number of the signal that ended it."""
+        return await self._process.wait()
+
     def send(self, header: Header, data: bytes = b"") -> None:
         """Send a frame; one that can't arrive any more is dropped: `read` tells of the end."""
         if not self._writer.is_closing():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from nearfield.v1 import embed_pb2, model_pb2, search_pb2, types_pb2
+from nearfield.v1 import cluster_pb2, embed_pb2, model_pb2, search_pb2, types_pb2
+from nearfield_server.core.clustering.jobs import JobState
+from nearfield_server.core.clustering.nouns import Change, Linkage, Method
 from nearfield_server.core.reembeddings import ReembedState
 from nearfield_server.core.search_calls import (
     DuplicateGrouping,
@@ -34,6 +36,9 @@ from nearfield_server.types import (
 
 __all__ = [
     "CHUNK_POOLINGS",
+    "CLUSTER_CHANGES",
+    "CLUSTER_METHODS",
+    "CLUSTER_STATES",
     "DTYPES",
     "DUPLICATE_GROUPINGS",
     "DUPLICATE_KEEPS",
@@ -42,6 +47,7 @@ __all__ = [
     "FUSION_METHODS",
     "INDEX_STATES",
     "INPUT_TYPES",
+    "LINKAGES",
     "METRICS",
     "OUTPUTS",
     "POOLINGS",
@@ -52,9 +58,11 @@ __all__ = [
     "REEMBED_STATES",
     "SEARCH_MODES",
     "STATES",
+    "TO_CLUSTER_METHOD",
     "TO_DTYPE",
     "TO_DURABILITY",
     "TO_FIELD_TYPE",
+    "TO_LINKAGE",
     "TO_METRIC",
     "TO_OUTPUT",
     "TO_QUANTIZATION",
@@ -192,3 +200,30 @@ WRITE_ORDERINGS: dict[int, WriteOrdering] = {
 TO_DURABILITY: dict[Durability, Any] = {value: key for key, value in DURABILITIES.items()}
 TO_FIELD_TYPE: dict[FieldType, Any] = {value: key for key, value in FIELD_TYPES.items()}
 TO_QUANTIZATION: dict[VectorQuantization, Any] = {value: key for key, value in QUANTIZATIONS.items()}
+CLUSTER_METHODS: dict[int, Method] = {
+    cluster_pb2.CLUSTER_METHOD_KMEANS: Method.KMEANS,
+    cluster_pb2.CLUSTER_METHOD_DENSITY: Method.DENSITY,
+    cluster_pb2.CLUSTER_METHOD_AGGLOMERATIVE: Method.AGGLOMERATIVE,
+}
+LINKAGES: dict[int, Linkage] = {
+    cluster_pb2.LINKAGE_AVERAGE: Linkage.AVERAGE,
+    cluster_pb2.LINKAGE_COMPLETE: Linkage.COMPLETE,
+    cluster_pb2.LINKAGE_SINGLE: Linkage.SINGLE,
+    cluster_pb2.LINKAGE_WARD: Linkage.WARD,
+}
+CLUSTER_CHANGES: dict[Change, cluster_pb2.ClusterChange] = {
+    Change.CONTINUED: cluster_pb2.CLUSTER_CHANGE_CONTINUED,
+    Change.NEW: cluster_pb2.CLUSTER_CHANGE_NEW,
+    Change.SPLIT: cluster_pb2.CLUSTER_CHANGE_SPLIT,
+    Change.MERGED: cluster_pb2.CLUSTER_CHANGE_MERGED,
+    Change.GONE: cluster_pb2.CLUSTER_CHANGE_GONE,
+}
+CLUSTER_STATES: dict[JobState, cluster_pb2.ClusteringState] = {
+    JobState.QUEUED: cluster_pb2.CLUSTERING_STATE_QUEUED,
+    JobState.RUNNING: cluster_pb2.CLUSTERING_STATE_RUNNING,
+    JobState.DONE: cluster_pb2.CLUSTERING_STATE_DONE,
+    JobState.FAILED: cluster_pb2.CLUSTERING_STATE_FAILED,
+    JobState.CANCELLED: cluster_pb2.CLUSTERING_STATE_CANCELLED,
+}
+TO_CLUSTER_METHOD: dict[Method, Any] = {value: key for key, value in CLUSTER_METHODS.items()}
+TO_LINKAGE: dict[Linkage, Any] = {value: key for key, value in LINKAGES.items()}

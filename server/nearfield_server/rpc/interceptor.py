@@ -13,7 +13,7 @@ import os
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from typing import Any, NoReturn
 
 import grpc
@@ -30,6 +30,7 @@ logger = logging.getLogger("nearfield.rpc")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
+_OURS = ("/nearfield.v1.", "/google.longrunning.")
 _RETRY_SECONDS = 0.25
 _ID_BYTES = 16
 
@@ -60,15 +61,19 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         """Give the handler for a call, wrapped."""
         handler: Any = await continuation(handler_call_details)
         method = handler_call_details.method
-        rpc = method.rpartition("/")[2] if method.startswith("/nearfield.v1.") else "other"
+        rpc = method.rpartition("/")[2] if method.startswith(_OURS) else "other"
         if handler is None:
             self._metrics.request_refused("other", grpc.StatusCode.UNIMPLEMENTED.name)
             return None
         decode = _guarded(handler.request_deserializer)
-        if not handler.request_streaming and not handler.response_streaming:
-            return grpc.unary_unary_rpc_method_handler(
-                self._unary(rpc, handler.unary_unary), decode, handler.response_serializer
+        if not handler.response_streaming:
+            single = self._unary(rpc, handler.stream_unary if handler.request_streaming else handler.unary_unary)
+            make = (
+                grpc.stream_unary_rpc_method_handler
+                if handler.request_streaming
+                else grpc.unary_unary_rpc_method_handler
             )
+            return make(single, decode, handler.response_serializer)
         if handler.request_streaming:
             wrapped = self._streaming(rpc, handler.stream_stream)
             return grpc.stream_stream_rpc_method_handler(wrapped, decode, handler.response_serializer)
@@ -79,8 +84,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             with self._observed(rpc, context) as outcome:
                 try:
-                    with self._counted(rpc, streaming=False):
-                        reply = await behavior(_decoded(request), context)
+                    streaming = hasattr(request, "__aiter__")
+                    with self._counted(rpc, streaming=streaming):
+                        given = _decoded_stream(request) if streaming else _decoded(request)
+                        reply = await behavior(given, context)
                 except grpc.aio.AbortError:
                     outcome.ended(context.code())  # a ready-made servicer (reflection, channelz) chose it
                     raise
@@ -100,8 +107,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                     with self._counted(rpc, streaming=True):
                         request = _decoded_stream(request) if hasattr(request, "__aiter__") else _decoded(request)
                         if inspect.isasyncgenfunction(behavior):
-                            async for reply in behavior(request, context):
-                                await context.write(reply)
+                            async with aclosing(behavior(request, context)) as replies:
+                                async for reply in replies:
+                                    await context.write(reply)
                         else:
                             await behavior(request, context)
                 except grpc.aio.AbortError:

@@ -7,18 +7,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+from google.longrunning import operations_pb2, operations_pb2_grpc
 from grpc_channelz.v1 import _async as channelz_aio
 from grpc_channelz.v1 import channelz_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import _async as reflection_aio
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from nearfield.v1 import embed_pb2, embed_pb2_grpc, model_pb2, model_pb2_grpc, search_pb2, search_pb2_grpc
+from nearfield.v1 import (
+    cluster_pb2,
+    cluster_pb2_grpc,
+    embed_pb2,
+    embed_pb2_grpc,
+    model_pb2,
+    model_pb2_grpc,
+    search_pb2,
+    search_pb2_grpc,
+)
 from nearfield_server.errors import ConfigError
+from nearfield_server.rpc.cluster_service import ClusterServicer
 from nearfield_server.rpc.embed import EmbedServicer
 from nearfield_server.rpc.health import HealthServicer
 from nearfield_server.rpc.interceptor import CallInterceptor
 from nearfield_server.rpc.models import ModelServicer
+from nearfield_server.rpc.operations import OperationsServicer
 from nearfield_server.rpc.search_service import SearchServicer
 from nearfield_server.types import Limits
 
@@ -30,13 +42,15 @@ _DESCRIPTORS = [
         (embed_pb2.DESCRIPTOR, "EmbedService"),
         (model_pb2.DESCRIPTOR, "ModelService"),
         (search_pb2.DESCRIPTOR, "SearchService"),
+        (cluster_pb2.DESCRIPTOR, "ClusterService"),
     )
 ]
 SERVICES: tuple[str, ...] = tuple(service.full_name for service in _DESCRIPTORS)
 """Full names of Nearfield's services."""
 SEARCH = search_pb2.DESCRIPTOR.services_by_name["SearchService"].full_name
-RPCS: tuple[str, ...] = tuple(method.name for service in _DESCRIPTORS for method in service.methods)
-"""Names of their rpcs, as metrics label them."""
+_OPERATIONS = operations_pb2.DESCRIPTOR.services_by_name["Operations"]
+RPCS: tuple[str, ...] = tuple(method.name for service in (*_DESCRIPTORS, _OPERATIONS) for method in service.methods)
+"""Names of their rpcs, and of those about Operations, as metrics label them."""
 
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 _REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
@@ -66,6 +80,8 @@ class Servicers:
     embed: EmbedServicer
     models: ModelServicer
     search: SearchServicer
+    clusters: ClusterServicer
+    operations: OperationsServicer
 
 
 class GrpcServer:
@@ -84,9 +100,13 @@ class GrpcServer:
         embed_pb2_grpc.add_EmbedServiceServicer_to_server(servicers.embed, self._server)
         model_pb2_grpc.add_ModelServiceServicer_to_server(servicers.models, self._server)
         search_pb2_grpc.add_SearchServiceServicer_to_server(servicers.search, self._server)
+        cluster_pb2_grpc.add_ClusterServiceServicer_to_server(servicers.clusters, self._server)
+        operations_pb2_grpc.add_OperationsServicer_to_server(servicers.operations, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(health, self._server)
         if settings.reflection:
-            _add_reflection(self._server, (*SERVICES, _HEALTH, reflection.SERVICE_NAME, _REFLECTION_V1))
+            _add_reflection(
+                self._server, (*SERVICES, _OPERATIONS.full_name, _HEALTH, reflection.SERVICE_NAME, _REFLECTION_V1)
+            )
         if settings.channelz:
             channelz_pb2_grpc.add_ChannelzServicer_to_server(channelz_aio.ChannelzServicer(), self._server)
 

@@ -37,6 +37,7 @@ CODES: dict[type[errors.NearfieldError], grpc.StatusCode] = {
     errors.PointNotFound: grpc.StatusCode.NOT_FOUND,
     errors.SnapshotNotFound: grpc.StatusCode.NOT_FOUND,
     errors.ReembeddingNotFound: grpc.StatusCode.NOT_FOUND,
+    errors.ClusteringNotFound: grpc.StatusCode.NOT_FOUND,
     errors.DataDamaged: grpc.StatusCode.DATA_LOSS,
     errors.AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
     errors.FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
@@ -61,6 +62,7 @@ _MISSING: dict[type[errors.NearfieldError], str] = {
     errors.PointNotFound: "Point",
     errors.SnapshotNotFound: "Snapshot",
     errors.ReembeddingNotFound: "Reembedding",
+    errors.ClusteringNotFound: "Clustering",
 }
 _KINDS = {"collections": "Collection", "aliases": "Collection", "snapshots": "Snapshot"}
 

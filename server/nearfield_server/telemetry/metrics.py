@@ -1,4 +1,4 @@
-"""Every metric, defined once: here, those by model in `model_metrics`, those of search in `search_metrics`.
+"""Every metric, defined once: here, and in `model_metrics`, `search_metrics` and `cluster_metrics`.
 
 docs/metrics.md explains each; a test keeps it complete. One `Metrics` per server, with a registry of its own. Labels
 are bounded: model names come from the configuration, rpc names from the protos, all else from fixed lists. Every series
@@ -16,6 +16,7 @@ import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from nearfield_server.telemetry.cache_metrics import CacheMetrics
+from nearfield_server.telemetry.cluster_metrics import ClusterMetrics
 from nearfield_server.telemetry.model_metrics import (
     DROP_REASONS,
     LATENCY_BUCKETS,
@@ -74,6 +75,7 @@ class Metrics:
         self._make_process_series(version, effective_threads)
         self.cache = CacheMetrics(self.registry)
         self.search = SearchMetrics(self.registry)
+        self.cluster = ClusterMetrics(self.registry)
         self._families = ModelFamilies(self.registry)
         loads = Counter("nearfield_model_loads", "Loads of models that ended", ["outcome"], registry=self.registry)
         self._loads = {outcome: loads.labels(outcome) for outcome in LOAD_OUTCOMES}

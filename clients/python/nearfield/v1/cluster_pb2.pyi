@@ -44,6 +44,35 @@ class ClusterChange(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CLUSTER_CHANGE_SPLIT: _ClassVar[ClusterChange]
     CLUSTER_CHANGE_MERGED: _ClassVar[ClusterChange]
     CLUSTER_CHANGE_GONE: _ClassVar[ClusterChange]
+
+class DuplicateLevel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DUPLICATE_LEVEL_UNSPECIFIED: _ClassVar[DuplicateLevel]
+    DUPLICATE_LEVEL_STRICT: _ClassVar[DuplicateLevel]
+    DUPLICATE_LEVEL_NORMAL: _ClassVar[DuplicateLevel]
+    DUPLICATE_LEVEL_LOOSE: _ClassVar[DuplicateLevel]
+
+class DuplicateKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DUPLICATE_KIND_UNSPECIFIED: _ClassVar[DuplicateKind]
+    DUPLICATE_KIND_UNIQUE: _ClassVar[DuplicateKind]
+    DUPLICATE_KIND_EXACT: _ClassVar[DuplicateKind]
+    DUPLICATE_KIND_NEAR: _ClassVar[DuplicateKind]
+
+class ProjectionMethod(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PROJECTION_METHOD_UNSPECIFIED: _ClassVar[ProjectionMethod]
+    PROJECTION_METHOD_PCA: _ClassVar[ProjectionMethod]
+    PROJECTION_METHOD_PACMAP: _ClassVar[ProjectionMethod]
+    PROJECTION_METHOD_UMAP: _ClassVar[ProjectionMethod]
+    PROJECTION_METHOD_TSNE: _ClassVar[ProjectionMethod]
+
+class ClassifierMethod(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CLASSIFIER_METHOD_UNSPECIFIED: _ClassVar[ClassifierMethod]
+    CLASSIFIER_METHOD_LOGISTIC: _ClassVar[ClassifierMethod]
+    CLASSIFIER_METHOD_RIDGE: _ClassVar[ClassifierMethod]
+    CLASSIFIER_METHOD_CENTROID: _ClassVar[ClassifierMethod]
 CLUSTER_METHOD_UNSPECIFIED: ClusterMethod
 CLUSTER_METHOD_KMEANS: ClusterMethod
 CLUSTER_METHOD_DENSITY: ClusterMethod
@@ -65,6 +94,23 @@ CLUSTER_CHANGE_NEW: ClusterChange
 CLUSTER_CHANGE_SPLIT: ClusterChange
 CLUSTER_CHANGE_MERGED: ClusterChange
 CLUSTER_CHANGE_GONE: ClusterChange
+DUPLICATE_LEVEL_UNSPECIFIED: DuplicateLevel
+DUPLICATE_LEVEL_STRICT: DuplicateLevel
+DUPLICATE_LEVEL_NORMAL: DuplicateLevel
+DUPLICATE_LEVEL_LOOSE: DuplicateLevel
+DUPLICATE_KIND_UNSPECIFIED: DuplicateKind
+DUPLICATE_KIND_UNIQUE: DuplicateKind
+DUPLICATE_KIND_EXACT: DuplicateKind
+DUPLICATE_KIND_NEAR: DuplicateKind
+PROJECTION_METHOD_UNSPECIFIED: ProjectionMethod
+PROJECTION_METHOD_PCA: ProjectionMethod
+PROJECTION_METHOD_PACMAP: ProjectionMethod
+PROJECTION_METHOD_UMAP: ProjectionMethod
+PROJECTION_METHOD_TSNE: ProjectionMethod
+CLASSIFIER_METHOD_UNSPECIFIED: ClassifierMethod
+CLASSIFIER_METHOD_LOGISTIC: ClassifierMethod
+CLASSIFIER_METHOD_RIDGE: ClassifierMethod
+CLASSIFIER_METHOD_CENTROID: ClassifierMethod
 
 class ClusterOptions(_message.Message):
     __slots__ = ("method", "k", "min_k", "max_k", "seed", "distance_threshold", "linkage", "target_clusters", "min_cluster_size", "noise_level", "assign_noise", "nearest_items", "labels", "previous")
@@ -538,3 +584,366 @@ class ClusterDrift(_message.Message):
     drift_ratio: float
     recluster_due: bool
     def __init__(self, assigned: _Optional[int] = ..., far: _Optional[int] = ..., window: _Optional[int] = ..., far_share: _Optional[float] = ..., drift_ratio: _Optional[float] = ..., recluster_due: bool = ...) -> None: ...
+
+class DeduplicateRequest(_message.Message):
+    __slots__ = ("options", "items")
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    options: DeduplicateOptions
+    items: DeduplicateItems
+    def __init__(self, options: _Optional[_Union[DeduplicateOptions, _Mapping]] = ..., items: _Optional[_Union[DeduplicateItems, _Mapping]] = ...) -> None: ...
+
+class DeduplicateOptions(_message.Message):
+    __slots__ = ("embedding", "level", "threshold", "collection", "collection_only", "compare_all", "lexical_check")
+    EMBEDDING_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_ONLY_FIELD_NUMBER: _ClassVar[int]
+    COMPARE_ALL_FIELD_NUMBER: _ClassVar[int]
+    LEXICAL_CHECK_FIELD_NUMBER: _ClassVar[int]
+    embedding: ClusterEmbedding
+    level: DuplicateLevel
+    threshold: float
+    collection: ClusterCollection
+    collection_only: bool
+    compare_all: bool
+    lexical_check: bool
+    def __init__(self, embedding: _Optional[_Union[ClusterEmbedding, _Mapping]] = ..., level: _Optional[_Union[DuplicateLevel, str]] = ..., threshold: _Optional[float] = ..., collection: _Optional[_Union[ClusterCollection, _Mapping]] = ..., collection_only: bool = ..., compare_all: bool = ..., lexical_check: bool = ...) -> None: ...
+
+class DeduplicateItems(_message.Message):
+    __slots__ = ("id", "items")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    items: ClusterItems
+    def __init__(self, id: _Optional[str] = ..., items: _Optional[_Union[ClusterItems, _Mapping]] = ...) -> None: ...
+
+class DeduplicateResponse(_message.Message):
+    __slots__ = ("id", "result", "error")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    result: DeduplicateResult
+    error: _status_pb2.Status
+    def __init__(self, id: _Optional[str] = ..., result: _Optional[_Union[DeduplicateResult, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+
+class DeduplicateResult(_message.Message):
+    __slots__ = ("verdicts", "threshold", "unique")
+    VERDICTS_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    UNIQUE_FIELD_NUMBER: _ClassVar[int]
+    verdicts: _containers.RepeatedCompositeFieldContainer[DuplicateVerdict]
+    threshold: float
+    unique: int
+    def __init__(self, verdicts: _Optional[_Iterable[_Union[DuplicateVerdict, _Mapping]]] = ..., threshold: _Optional[float] = ..., unique: _Optional[int] = ...) -> None: ...
+
+class DuplicateVerdict(_message.Message):
+    __slots__ = ("kind", "point", "index", "in_collection", "similarity", "error")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    POINT_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    IN_COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    SIMILARITY_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    kind: DuplicateKind
+    point: _search_pb2.PointId
+    index: int
+    in_collection: bool
+    similarity: float
+    error: _status_pb2.Status
+    def __init__(self, kind: _Optional[_Union[DuplicateKind, str]] = ..., point: _Optional[_Union[_search_pb2.PointId, _Mapping]] = ..., index: _Optional[int] = ..., in_collection: bool = ..., similarity: _Optional[float] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+
+class ProjectRequest(_message.Message):
+    __slots__ = ("options", "items")
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    options: ProjectOptions
+    items: ClusterItems
+    def __init__(self, options: _Optional[_Union[ProjectOptions, _Mapping]] = ..., items: _Optional[_Union[ClusterItems, _Mapping]] = ...) -> None: ...
+
+class ProjectOptions(_message.Message):
+    __slots__ = ("method", "components", "seed", "neighbors", "embedding", "collection", "ttl", "projection")
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    COMPONENTS_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    NEIGHBORS_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDING_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    TTL_FIELD_NUMBER: _ClassVar[int]
+    PROJECTION_FIELD_NUMBER: _ClassVar[int]
+    method: ProjectionMethod
+    components: int
+    seed: int
+    neighbors: int
+    embedding: ClusterEmbedding
+    collection: ClusterCollection
+    ttl: _duration_pb2.Duration
+    projection: str
+    def __init__(self, method: _Optional[_Union[ProjectionMethod, str]] = ..., components: _Optional[int] = ..., seed: _Optional[int] = ..., neighbors: _Optional[int] = ..., embedding: _Optional[_Union[ClusterEmbedding, _Mapping]] = ..., collection: _Optional[_Union[ClusterCollection, _Mapping]] = ..., ttl: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., projection: _Optional[str] = ...) -> None: ...
+
+class ProjectResponse(_message.Message):
+    __slots__ = ("progress", "failure", "projection", "coordinates")
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    PROJECTION_FIELD_NUMBER: _ClassVar[int]
+    COORDINATES_FIELD_NUMBER: _ClassVar[int]
+    progress: ClusteringProgress
+    failure: ClusterItemFailure
+    projection: Projection
+    coordinates: CoordinatePage
+    def __init__(self, progress: _Optional[_Union[ClusteringProgress, _Mapping]] = ..., failure: _Optional[_Union[ClusterItemFailure, _Mapping]] = ..., projection: _Optional[_Union[Projection, _Mapping]] = ..., coordinates: _Optional[_Union[CoordinatePage, _Mapping]] = ...) -> None: ...
+
+class Projection(_message.Message):
+    __slots__ = ("id", "method", "components", "seed", "neighbors", "collection", "model", "model_version", "dimensions", "items", "dropped", "trustworthiness", "warnings", "stage_seconds", "peak_memory_bytes", "created_at", "expires_at")
+    class StageSecondsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    ID_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    COMPONENTS_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    NEIGHBORS_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    TRUSTWORTHINESS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    STAGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    PEAK_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    method: ProjectionMethod
+    components: int
+    seed: int
+    neighbors: int
+    collection: str
+    model: str
+    model_version: str
+    dimensions: int
+    items: int
+    dropped: int
+    trustworthiness: float
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    stage_seconds: _containers.ScalarMap[str, float]
+    peak_memory_bytes: int
+    created_at: _timestamp_pb2.Timestamp
+    expires_at: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., method: _Optional[_Union[ProjectionMethod, str]] = ..., components: _Optional[int] = ..., seed: _Optional[int] = ..., neighbors: _Optional[int] = ..., collection: _Optional[str] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., dimensions: _Optional[int] = ..., items: _Optional[int] = ..., dropped: _Optional[int] = ..., trustworthiness: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., stage_seconds: _Optional[_Mapping[str, float]] = ..., peak_memory_bytes: _Optional[int] = ..., created_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class CoordinatePage(_message.Message):
+    __slots__ = ("offset", "ids", "coordinates", "positions")
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    COORDINATES_FIELD_NUMBER: _ClassVar[int]
+    POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    offset: int
+    ids: _containers.RepeatedCompositeFieldContainer[_search_pb2.PointId]
+    coordinates: _types_pb2.Matrix
+    positions: bytes
+    def __init__(self, offset: _Optional[int] = ..., ids: _Optional[_Iterable[_Union[_search_pb2.PointId, _Mapping]]] = ..., coordinates: _Optional[_Union[_types_pb2.Matrix, _Mapping]] = ..., positions: _Optional[bytes] = ...) -> None: ...
+
+class GetProjectionRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class GetProjectionResponse(_message.Message):
+    __slots__ = ("projection", "coordinates")
+    PROJECTION_FIELD_NUMBER: _ClassVar[int]
+    COORDINATES_FIELD_NUMBER: _ClassVar[int]
+    projection: Projection
+    coordinates: CoordinatePage
+    def __init__(self, projection: _Optional[_Union[Projection, _Mapping]] = ..., coordinates: _Optional[_Union[CoordinatePage, _Mapping]] = ...) -> None: ...
+
+class ListProjectionsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListProjectionsResponse(_message.Message):
+    __slots__ = ("projections",)
+    PROJECTIONS_FIELD_NUMBER: _ClassVar[int]
+    projections: _containers.RepeatedCompositeFieldContainer[Projection]
+    def __init__(self, projections: _Optional[_Iterable[_Union[Projection, _Mapping]]] = ...) -> None: ...
+
+class DeleteProjectionRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class DeleteProjectionResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class TrainClassifierRequest(_message.Message):
+    __slots__ = ("options", "examples")
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    options: TrainClassifierOptions
+    examples: LabelledItems
+    def __init__(self, options: _Optional[_Union[TrainClassifierOptions, _Mapping]] = ..., examples: _Optional[_Union[LabelledItems, _Mapping]] = ...) -> None: ...
+
+class TrainClassifierOptions(_message.Message):
+    __slots__ = ("name", "method", "seed", "embedding", "collection", "label_field", "description")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDING_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    method: ClassifierMethod
+    seed: int
+    embedding: ClusterEmbedding
+    collection: ClusterCollection
+    label_field: str
+    description: str
+    def __init__(self, name: _Optional[str] = ..., method: _Optional[_Union[ClassifierMethod, str]] = ..., seed: _Optional[int] = ..., embedding: _Optional[_Union[ClusterEmbedding, _Mapping]] = ..., collection: _Optional[_Union[ClusterCollection, _Mapping]] = ..., label_field: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...
+
+class LabelledItems(_message.Message):
+    __slots__ = ("items", "labels")
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    items: ClusterItems
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, items: _Optional[_Union[ClusterItems, _Mapping]] = ..., labels: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class TrainClassifierResponse(_message.Message):
+    __slots__ = ("classifier",)
+    CLASSIFIER_FIELD_NUMBER: _ClassVar[int]
+    classifier: Classifier
+    def __init__(self, classifier: _Optional[_Union[Classifier, _Mapping]] = ...) -> None: ...
+
+class Classifier(_message.Message):
+    __slots__ = ("name", "version", "method", "labels", "model", "model_version", "dimensions", "examples", "accuracy", "macro_f1", "folds", "trials", "min_similarity", "description", "warnings", "seed", "created_at", "input_type")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    MACRO_F1_FIELD_NUMBER: _ClassVar[int]
+    FOLDS_FIELD_NUMBER: _ClassVar[int]
+    TRIALS_FIELD_NUMBER: _ClassVar[int]
+    MIN_SIMILARITY_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    INPUT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    version: int
+    method: ClassifierMethod
+    labels: _containers.RepeatedCompositeFieldContainer[ClassifierLabel]
+    model: str
+    model_version: str
+    dimensions: int
+    examples: int
+    accuracy: float
+    macro_f1: float
+    folds: int
+    trials: _containers.RepeatedCompositeFieldContainer[ClassifierTrial]
+    min_similarity: float
+    description: str
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    seed: int
+    created_at: _timestamp_pb2.Timestamp
+    input_type: _types_pb2.InputType
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., method: _Optional[_Union[ClassifierMethod, str]] = ..., labels: _Optional[_Iterable[_Union[ClassifierLabel, _Mapping]]] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., dimensions: _Optional[int] = ..., examples: _Optional[int] = ..., accuracy: _Optional[float] = ..., macro_f1: _Optional[float] = ..., folds: _Optional[int] = ..., trials: _Optional[_Iterable[_Union[ClassifierTrial, _Mapping]]] = ..., min_similarity: _Optional[float] = ..., description: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., seed: _Optional[int] = ..., created_at: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., input_type: _Optional[_Union[_types_pb2.InputType, str]] = ...) -> None: ...
+
+class ClassifierLabel(_message.Message):
+    __slots__ = ("label", "examples", "precision", "recall")
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    PRECISION_FIELD_NUMBER: _ClassVar[int]
+    RECALL_FIELD_NUMBER: _ClassVar[int]
+    label: str
+    examples: int
+    precision: float
+    recall: float
+    def __init__(self, label: _Optional[str] = ..., examples: _Optional[int] = ..., precision: _Optional[float] = ..., recall: _Optional[float] = ...) -> None: ...
+
+class ClassifierTrial(_message.Message):
+    __slots__ = ("method", "regularization", "macro_f1")
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    REGULARIZATION_FIELD_NUMBER: _ClassVar[int]
+    MACRO_F1_FIELD_NUMBER: _ClassVar[int]
+    method: ClassifierMethod
+    regularization: float
+    macro_f1: float
+    def __init__(self, method: _Optional[_Union[ClassifierMethod, str]] = ..., regularization: _Optional[float] = ..., macro_f1: _Optional[float] = ...) -> None: ...
+
+class GetClassifierRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class GetClassifierResponse(_message.Message):
+    __slots__ = ("classifier",)
+    CLASSIFIER_FIELD_NUMBER: _ClassVar[int]
+    classifier: Classifier
+    def __init__(self, classifier: _Optional[_Union[Classifier, _Mapping]] = ...) -> None: ...
+
+class ListClassifiersRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListClassifiersResponse(_message.Message):
+    __slots__ = ("classifiers",)
+    CLASSIFIERS_FIELD_NUMBER: _ClassVar[int]
+    classifiers: _containers.RepeatedCompositeFieldContainer[Classifier]
+    def __init__(self, classifiers: _Optional[_Iterable[_Union[Classifier, _Mapping]]] = ...) -> None: ...
+
+class DeleteClassifierRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class DeleteClassifierResponse(_message.Message):
+    __slots__ = ("deleted",)
+    DELETED_FIELD_NUMBER: _ClassVar[int]
+    deleted: int
+    def __init__(self, deleted: _Optional[int] = ...) -> None: ...
+
+class ExportClassifierRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class ExportClassifierResponse(_message.Message):
+    __slots__ = ("data",)
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    def __init__(self, data: _Optional[bytes] = ...) -> None: ...
+
+class ImportClassifierRequest(_message.Message):
+    __slots__ = ("name", "data")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    data: bytes
+    def __init__(self, name: _Optional[str] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class ImportClassifierResponse(_message.Message):
+    __slots__ = ("classifier",)
+    CLASSIFIER_FIELD_NUMBER: _ClassVar[int]
+    classifier: Classifier
+    def __init__(self, classifier: _Optional[_Union[Classifier, _Mapping]] = ...) -> None: ...

@@ -58,6 +58,61 @@ class ClusterServiceStub(object):
                 request_serializer=nearfield_dot_v1_dot_cluster__pb2.AssignRequest.SerializeToString,
                 response_deserializer=nearfield_dot_v1_dot_cluster__pb2.AssignResponse.FromString,
                 )
+        self.Deduplicate = channel.stream_stream(
+                '/nearfield.v1.ClusterService/Deduplicate',
+                request_serializer=nearfield_dot_v1_dot_cluster__pb2.DeduplicateRequest.SerializeToString,
+                response_deserializer=nearfield_dot_v1_dot_cluster__pb2.DeduplicateResponse.FromString,
+                )
+        self.Project = channel.stream_stream(
+                '/nearfield.v1.ClusterService/Project',
+                request_serializer=nearfield_dot_v1_dot_cluster__pb2.ProjectRequest.SerializeToString,
+                response_deserializer=nearfield_dot_v1_dot_cluster__pb2.ProjectResponse.FromString,
+                )
+        self.GetProjection = channel.unary_stream(
+                '/nearfield.v1.ClusterService/GetProjection',
+                request_serializer=nearfield_dot_v1_dot_cluster__pb2.GetProjectionRequest.SerializeToString,
+                response_deserializer=nearfield_dot_v1_dot_cluster__pb2.GetProjectionResponse.FromString,
+                )
+        self.ListProjections = channel.unary_unary(
+                '/nearfield.v1.ClusterService/ListProjections',
+                request_serializer=nearfield_dot_v1_dot_cluster__pb2.ListProjectionsRequest.SerializeToString,
+                response_deserializer=nearfield_dot_v1_dot_cluster__pb2.ListProjectionsResponse.FromString,
+                )
+        self.DeleteProjection = channel.unary_unary(
+                '/nearfield.v1.ClusterService/DeleteProjection',
+                request_serializer=nearfield_dot_v1_dot_cluster__pb2.DeleteProjectionRequest.SerializeToString,
+                response_deserializer=nearfield_dot_v1_dot_cluster__pb2.DeleteProjectionResponse.FromString,
+                )
+        self.TrainClassifier = channel.stream_unary(
+                '/nearfield.v1.ClusterService/TrainClassifier',
+                request_serializer=nearfield_dot_v1_dot_cluster__pb2.TrainClassifierRequest.SerializeToString,
+                response_deserializer=nearfield_dot_v1_dot_cluster__pb2.TrainClassifierResponse.FromString,
+                )
+        self.GetClassifier = channel.unary_unary(
+                '/nearfield.v1.ClusterService/GetClassifier',
+                request_serializer=nearfield_dot_v1_dot_cluster__pb2.GetClassifierRequest.SerializeToString,
+                response_deserializer=nearfield_dot_v1_dot_cluster__pb2.GetClassifierResponse.FromString,
+                )
+        self.ListClassifiers = channel.unary_unary(
+                '/nearfield.v1.ClusterService/ListClassifiers',
+                request_serializer=nearfield_dot_v1_dot_cluster__pb2.ListClassifiersRequest.SerializeToString,
+                response_deserializer=nearfield_dot_v1_dot_cluster__pb2.ListClassifiersResponse.FromString,
+                )
+        self.DeleteClassifier = channel.unary_unary(
+                '/nearfield.v1.ClusterService/DeleteClassifier',
+                request_serializer=nearfield_dot_v1_dot_cluster__pb2.DeleteClassifierRequest.SerializeToString,
+                response_deserializer=nearfield_dot_v1_dot_cluster__pb2.DeleteClassifierResponse.FromString,
+                )
+        self.ExportClassifier = channel.unary_unary(
+                '/nearfield.v1.ClusterService/ExportClassifier',
+                request_serializer=nearfield_dot_v1_dot_cluster__pb2.ExportClassifierRequest.SerializeToString,
+                response_deserializer=nearfield_dot_v1_dot_cluster__pb2.ExportClassifierResponse.FromString,
+                )
+        self.ImportClassifier = channel.unary_unary(
+                '/nearfield.v1.ClusterService/ImportClassifier',
+                request_serializer=nearfield_dot_v1_dot_cluster__pb2.ImportClassifierRequest.SerializeToString,
+                response_deserializer=nearfield_dot_v1_dot_cluster__pb2.ImportClassifierResponse.FromString,
+                )
 
 
 class ClusterServiceServicer(object):
@@ -134,6 +189,90 @@ class ClusterServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Deduplicate(self, request_iterator, context):
+        """Tells of each item, as it comes, whether it says what an earlier one said, or a point of a collection: the same text
+        first, then the nearest vector. The first message holds the options, the others items; each of those gets one reply
+        with its id, in order of completion. An item is compared with all that came before it in the stream, also in its own
+        message. An item that fails is told so and touches no other.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Project(self, request_iterator, context):
+        """Gives items coordinates on a map, so that near ones lie near each other. The first message holds the options, the
+        others items; half-close, and the result comes: progress, items that failed and are left out, then the projection
+        and the coordinates in parts. With `options.projection`, items are put into a kept map, which doesn't change by it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetProjection(self, request, context):
+        """Gives a kept projection: itself first, then its coordinates in parts. NOT_FOUND: there is none of that id, or it
+        has expired.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListProjections(self, request, context):
+        """Gives all kept projections, newest first, without coordinates.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteProjection(self, request, context):
+        """Deletes a kept projection. NOT_FOUND: there is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TrainClassifier(self, request_iterator, context):
+        """Trains a classifier on labelled examples, and keeps it as the newest version of its name; EmbedService.Classify uses
+        it. The first message holds the options, the others examples. INVALID_ARGUMENT for a label with too few of them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetClassifier(self, request, context):
+        """Gives a classifier: the version named by `name@version`, or the newest. NOT_FOUND: there is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListClassifiers(self, request, context):
+        """Gives all versions of all classifiers, by name, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteClassifier(self, request, context):
+        """Deletes a version of a classifier (`name@version`), or all of a name. NOT_FOUND: there is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportClassifier(self, request, context):
+        """Gives a classifier as a file, which ImportClassifier takes on any server that has its model.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportClassifier(self, request, context):
+        """Keeps a classifier from a file as the newest version of a name. INVALID_ARGUMENT: the file is damaged, or none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ClusterServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -176,6 +315,61 @@ def add_ClusterServiceServicer_to_server(servicer, server):
                     servicer.Assign,
                     request_deserializer=nearfield_dot_v1_dot_cluster__pb2.AssignRequest.FromString,
                     response_serializer=nearfield_dot_v1_dot_cluster__pb2.AssignResponse.SerializeToString,
+            ),
+            'Deduplicate': grpc.stream_stream_rpc_method_handler(
+                    servicer.Deduplicate,
+                    request_deserializer=nearfield_dot_v1_dot_cluster__pb2.DeduplicateRequest.FromString,
+                    response_serializer=nearfield_dot_v1_dot_cluster__pb2.DeduplicateResponse.SerializeToString,
+            ),
+            'Project': grpc.stream_stream_rpc_method_handler(
+                    servicer.Project,
+                    request_deserializer=nearfield_dot_v1_dot_cluster__pb2.ProjectRequest.FromString,
+                    response_serializer=nearfield_dot_v1_dot_cluster__pb2.ProjectResponse.SerializeToString,
+            ),
+            'GetProjection': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetProjection,
+                    request_deserializer=nearfield_dot_v1_dot_cluster__pb2.GetProjectionRequest.FromString,
+                    response_serializer=nearfield_dot_v1_dot_cluster__pb2.GetProjectionResponse.SerializeToString,
+            ),
+            'ListProjections': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListProjections,
+                    request_deserializer=nearfield_dot_v1_dot_cluster__pb2.ListProjectionsRequest.FromString,
+                    response_serializer=nearfield_dot_v1_dot_cluster__pb2.ListProjectionsResponse.SerializeToString,
+            ),
+            'DeleteProjection': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteProjection,
+                    request_deserializer=nearfield_dot_v1_dot_cluster__pb2.DeleteProjectionRequest.FromString,
+                    response_serializer=nearfield_dot_v1_dot_cluster__pb2.DeleteProjectionResponse.SerializeToString,
+            ),
+            'TrainClassifier': grpc.stream_unary_rpc_method_handler(
+                    servicer.TrainClassifier,
+                    request_deserializer=nearfield_dot_v1_dot_cluster__pb2.TrainClassifierRequest.FromString,
+                    response_serializer=nearfield_dot_v1_dot_cluster__pb2.TrainClassifierResponse.SerializeToString,
+            ),
+            'GetClassifier': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetClassifier,
+                    request_deserializer=nearfield_dot_v1_dot_cluster__pb2.GetClassifierRequest.FromString,
+                    response_serializer=nearfield_dot_v1_dot_cluster__pb2.GetClassifierResponse.SerializeToString,
+            ),
+            'ListClassifiers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListClassifiers,
+                    request_deserializer=nearfield_dot_v1_dot_cluster__pb2.ListClassifiersRequest.FromString,
+                    response_serializer=nearfield_dot_v1_dot_cluster__pb2.ListClassifiersResponse.SerializeToString,
+            ),
+            'DeleteClassifier': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteClassifier,
+                    request_deserializer=nearfield_dot_v1_dot_cluster__pb2.DeleteClassifierRequest.FromString,
+                    response_serializer=nearfield_dot_v1_dot_cluster__pb2.DeleteClassifierResponse.SerializeToString,
+            ),
+            'ExportClassifier': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportClassifier,
+                    request_deserializer=nearfield_dot_v1_dot_cluster__pb2.ExportClassifierRequest.FromString,
+                    response_serializer=nearfield_dot_v1_dot_cluster__pb2.ExportClassifierResponse.SerializeToString,
+            ),
+            'ImportClassifier': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportClassifier,
+                    request_deserializer=nearfield_dot_v1_dot_cluster__pb2.ImportClassifierRequest.FromString,
+                    response_serializer=nearfield_dot_v1_dot_cluster__pb2.ImportClassifierResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -323,5 +517,192 @@ class ClusterService(object):
         return grpc.experimental.unary_unary(request, target, '/nearfield.v1.ClusterService/Assign',
             nearfield_dot_v1_dot_cluster__pb2.AssignRequest.SerializeToString,
             nearfield_dot_v1_dot_cluster__pb2.AssignResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def Deduplicate(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(request_iterator, target, '/nearfield.v1.ClusterService/Deduplicate',
+            nearfield_dot_v1_dot_cluster__pb2.DeduplicateRequest.SerializeToString,
+            nearfield_dot_v1_dot_cluster__pb2.DeduplicateResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def Project(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(request_iterator, target, '/nearfield.v1.ClusterService/Project',
+            nearfield_dot_v1_dot_cluster__pb2.ProjectRequest.SerializeToString,
+            nearfield_dot_v1_dot_cluster__pb2.ProjectResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetProjection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(request, target, '/nearfield.v1.ClusterService/GetProjection',
+            nearfield_dot_v1_dot_cluster__pb2.GetProjectionRequest.SerializeToString,
+            nearfield_dot_v1_dot_cluster__pb2.GetProjectionResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListProjections(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/nearfield.v1.ClusterService/ListProjections',
+            nearfield_dot_v1_dot_cluster__pb2.ListProjectionsRequest.SerializeToString,
+            nearfield_dot_v1_dot_cluster__pb2.ListProjectionsResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def DeleteProjection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/nearfield.v1.ClusterService/DeleteProjection',
+            nearfield_dot_v1_dot_cluster__pb2.DeleteProjectionRequest.SerializeToString,
+            nearfield_dot_v1_dot_cluster__pb2.DeleteProjectionResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def TrainClassifier(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(request_iterator, target, '/nearfield.v1.ClusterService/TrainClassifier',
+            nearfield_dot_v1_dot_cluster__pb2.TrainClassifierRequest.SerializeToString,
+            nearfield_dot_v1_dot_cluster__pb2.TrainClassifierResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetClassifier(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/nearfield.v1.ClusterService/GetClassifier',
+            nearfield_dot_v1_dot_cluster__pb2.GetClassifierRequest.SerializeToString,
+            nearfield_dot_v1_dot_cluster__pb2.GetClassifierResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListClassifiers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/nearfield.v1.ClusterService/ListClassifiers',
+            nearfield_dot_v1_dot_cluster__pb2.ListClassifiersRequest.SerializeToString,
+            nearfield_dot_v1_dot_cluster__pb2.ListClassifiersResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def DeleteClassifier(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/nearfield.v1.ClusterService/DeleteClassifier',
+            nearfield_dot_v1_dot_cluster__pb2.DeleteClassifierRequest.SerializeToString,
+            nearfield_dot_v1_dot_cluster__pb2.DeleteClassifierResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ExportClassifier(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/nearfield.v1.ClusterService/ExportClassifier',
+            nearfield_dot_v1_dot_cluster__pb2.ExportClassifierRequest.SerializeToString,
+            nearfield_dot_v1_dot_cluster__pb2.ExportClassifierResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ImportClassifier(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/nearfield.v1.ClusterService/ImportClassifier',
+            nearfield_dot_v1_dot_cluster__pb2.ImportClassifierRequest.SerializeToString,
+            nearfield_dot_v1_dot_cluster__pb2.ImportClassifierResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

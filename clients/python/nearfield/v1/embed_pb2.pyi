@@ -276,7 +276,7 @@ class RankedDocument(_message.Message):
     def __init__(self, index: _Optional[int] = ..., score: _Optional[float] = ..., document: _Optional[str] = ...) -> None: ...
 
 class ClassifyRequest(_message.Message):
-    __slots__ = ("model", "inputs", "labels", "label_template", "multi_label", "raw_scores", "top_k", "truncate", "priority", "special_tokens_as_text")
+    __slots__ = ("model", "inputs", "labels", "label_template", "multi_label", "raw_scores", "top_k", "truncate", "priority", "special_tokens_as_text", "classifier", "min_score", "min_similarity", "vectors")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
@@ -287,6 +287,10 @@ class ClassifyRequest(_message.Message):
     TRUNCATE_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     SPECIAL_TOKENS_AS_TEXT_FIELD_NUMBER: _ClassVar[int]
+    CLASSIFIER_FIELD_NUMBER: _ClassVar[int]
+    MIN_SCORE_FIELD_NUMBER: _ClassVar[int]
+    MIN_SIMILARITY_FIELD_NUMBER: _ClassVar[int]
+    VECTORS_FIELD_NUMBER: _ClassVar[int]
     model: str
     inputs: _containers.RepeatedCompositeFieldContainer[ClassifyInput]
     labels: _containers.RepeatedScalarFieldContainer[str]
@@ -297,7 +301,11 @@ class ClassifyRequest(_message.Message):
     truncate: _types_pb2.Truncate
     priority: _types_pb2.Priority
     special_tokens_as_text: bool
-    def __init__(self, model: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[ClassifyInput, _Mapping]]] = ..., labels: _Optional[_Iterable[str]] = ..., label_template: _Optional[str] = ..., multi_label: bool = ..., raw_scores: bool = ..., top_k: _Optional[int] = ..., truncate: _Optional[_Union[_types_pb2.Truncate, str]] = ..., priority: _Optional[_Union[_types_pb2.Priority, str]] = ..., special_tokens_as_text: bool = ...) -> None: ...
+    classifier: str
+    min_score: float
+    min_similarity: float
+    vectors: _types_pb2.Matrix
+    def __init__(self, model: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[ClassifyInput, _Mapping]]] = ..., labels: _Optional[_Iterable[str]] = ..., label_template: _Optional[str] = ..., multi_label: bool = ..., raw_scores: bool = ..., top_k: _Optional[int] = ..., truncate: _Optional[_Union[_types_pb2.Truncate, str]] = ..., priority: _Optional[_Union[_types_pb2.Priority, str]] = ..., special_tokens_as_text: bool = ..., classifier: _Optional[str] = ..., min_score: _Optional[float] = ..., min_similarity: _Optional[float] = ..., vectors: _Optional[_Union[_types_pb2.Matrix, _Mapping]] = ...) -> None: ...
 
 class ClassifyInput(_message.Message):
     __slots__ = ("input", "pair")
@@ -308,24 +316,30 @@ class ClassifyInput(_message.Message):
     def __init__(self, input: _Optional[_Union[_types_pb2.Input, _Mapping]] = ..., pair: _Optional[str] = ...) -> None: ...
 
 class ClassifyResponse(_message.Message):
-    __slots__ = ("model", "results", "token_counts", "truncated", "timings")
+    __slots__ = ("model", "results", "token_counts", "truncated", "timings", "classifier")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     TOKEN_COUNTS_FIELD_NUMBER: _ClassVar[int]
     TRUNCATED_FIELD_NUMBER: _ClassVar[int]
     TIMINGS_FIELD_NUMBER: _ClassVar[int]
+    CLASSIFIER_FIELD_NUMBER: _ClassVar[int]
     model: str
     results: _containers.RepeatedCompositeFieldContainer[Classification]
     token_counts: _containers.RepeatedScalarFieldContainer[int]
     truncated: _containers.RepeatedScalarFieldContainer[bool]
     timings: Timings
-    def __init__(self, model: _Optional[str] = ..., results: _Optional[_Iterable[_Union[Classification, _Mapping]]] = ..., token_counts: _Optional[_Iterable[int]] = ..., truncated: _Optional[_Iterable[bool]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ...) -> None: ...
+    classifier: str
+    def __init__(self, model: _Optional[str] = ..., results: _Optional[_Iterable[_Union[Classification, _Mapping]]] = ..., token_counts: _Optional[_Iterable[int]] = ..., truncated: _Optional[_Iterable[bool]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., classifier: _Optional[str] = ...) -> None: ...
 
 class Classification(_message.Message):
-    __slots__ = ("labels",)
+    __slots__ = ("labels", "abstained", "similarity")
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    ABSTAINED_FIELD_NUMBER: _ClassVar[int]
+    SIMILARITY_FIELD_NUMBER: _ClassVar[int]
     labels: _containers.RepeatedCompositeFieldContainer[LabelScore]
-    def __init__(self, labels: _Optional[_Iterable[_Union[LabelScore, _Mapping]]] = ...) -> None: ...
+    abstained: bool
+    similarity: float
+    def __init__(self, labels: _Optional[_Iterable[_Union[LabelScore, _Mapping]]] = ..., abstained: bool = ..., similarity: _Optional[float] = ...) -> None: ...
 
 class LabelScore(_message.Message):
     __slots__ = ("label", "index", "score")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from nearfield_server.core.clustering.nouns import Arrays, ClusterInfo, Fitted, FitOptions
+from nearfield_server.core.clustering.nouns import Arrays, ClusterInfo, FitOptions, Fitted
 
 __all__ = [
     "pack_arrays",

@@ -33,7 +33,7 @@ def estimated_bytes(options: FitOptions, items: int, dimensions: int, text_bytes
     return int(total)
 
 
-def check_size(field: str, options: FitOptions, items: int, dimensions: int, text_bytes: int, limit: int) -> None:
+def check_size(options: FitOptions, limit: int, field: str, items: int, dimensions: int, text_bytes: int) -> None:
     """Refuse what can't be fitted.
 
     Raises:

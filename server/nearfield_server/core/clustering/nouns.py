@@ -16,8 +16,8 @@ __all__ = [
     "Arrays",
     "Change",
     "ClusterInfo",
-    "Fitted",
     "FitOptions",
+    "Fitted",
     "FloatColumn",
     "IntColumn",
     "ItemRef",
@@ -206,7 +206,8 @@ class Arrays:
         nearest: id of the cluster of the nearest centroid; int32 [items].
         layers: of DENSITY the place in each layer, -1 for none; int32 [layers, items].
         centroids: unit rows; float32 [clusters, dimensions].
-        deciles: of the cosine distances of items to the nearest centroid, as if each hadn't been part of it; float32 [9].
+        deciles: of the cosine distances of items to the nearest centroid, as if each hadn't been part of it;
+            float32 [9].
     """
 
     clusters: IntColumn

@@ -59,7 +59,7 @@ def centroids_of(rows: FloatRows, labels: IntColumn, count: int) -> FloatRows:
         members = order[starts[place] : starts[place + 1]]
         mean = rows[members].sum(axis=0, dtype=np.float64)
         norm = np.linalg.norm(mean)
-        centroids[place] = mean / norm if norm > 1e-6 * len(members) else rows[members[0]]  # noqa: PLR2004
+        centroids[place] = mean / norm if norm > 1e-6 * len(members) else rows[members[0]]
     return centroids
 
 
@@ -72,11 +72,11 @@ def left_out_distances(rows: FloatRows, centroid: FloatColumn) -> FloatColumn:
     if count == 1:
         return np.zeros(1, np.float32)
     total = rows.sum(axis=0, dtype=np.float64)
-    if np.linalg.norm(total) <= 1e-6 * count:  # noqa: PLR2004 - opposites: the centroid is one of them
-        return np.clip(1.0 - rows @ centroid, 0.0, 2.0)
+    if np.linalg.norm(total) <= 1e-6 * count:
+        return np.asarray(np.clip(1.0 - rows @ centroid, 0.0, 2.0), np.float32)
     onto = rows @ total.astype(np.float32)
     others = np.sqrt(np.maximum(float(total @ total) - 2.0 * onto + 1.0, 1e-12))
-    return np.clip(1.0 - (onto - 1.0) / others, 0.0, 2.0).astype(np.float32)
+    return np.asarray(np.clip(1.0 - (onto - 1.0) / others, 0.0, 2.0), np.float32)
 
 
 def radius_of(distances: FloatColumn) -> float:

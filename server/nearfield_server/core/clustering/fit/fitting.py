@@ -23,8 +23,8 @@ from nearfield_server.core.clustering.fit.lineage import inherit
 from nearfield_server.core.clustering.nouns import (
     Arrays,
     ClusterInfo,
-    Fitted,
     FitOptions,
+    Fitted,
     FloatColumn,
     IntColumn,
     ItemRef,
@@ -254,9 +254,7 @@ def _measured(rows: FloatRows, groups: _Groups, seen: Centres | None) -> tuple[Q
     return Quality(silhouette=found.mean, sample=found.sample, dbcv=validity, cohesion=cohesion), found
 
 
-def _keywords(
-    texts: Sequence[str], labels: IntColumn, count: int, options: FitOptions
-) -> list[tuple[Keyword, ...]]:
+def _keywords(texts: Sequence[str], labels: IntColumn, count: int, options: FitOptions) -> list[tuple[Keyword, ...]]:
     if not texts or options.labels.disabled or not count:
         return [()] * count
     return keywords_of(texts, labels, count, options.labels, options.seed)
@@ -296,9 +294,7 @@ def _clusters(
         members = by_place[starts[place] : starts[place + 1]]
         similarities = rows[members] @ centroid
         chosen = centres.examples(members, similarities, named.texts, groups.options.nearest_items)
-        examples = tuple(
-            ItemRef(int(order[one.row]), min(one.similarity, 1.0), named.text(one.row)) for one in chosen
-        )
+        examples = tuple(ItemRef(int(order[one.row]), min(one.similarity, 1.0), named.text(one.row)) for one in chosen)
         name, nearness = named.name(place, centroid)
         part = members if len(members) <= _RADIUS_SAMPLE else members[:: len(members) // _RADIUS_SAMPLE + 1]
         result.append(
@@ -385,4 +381,4 @@ def _deciles(rows: FloatRows, labels: IntColumn, seen: Centres | None, centroids
         members = np.flatnonzero((labels == place) & (seen.nearest == place))
         if len(members):
             distances[members] = centres.left_out_distances(rows[members], centroid)
-    return np.quantile(distances, _DECILES).astype(np.float32)
+    return np.asarray(np.quantile(distances, _DECILES), np.float32)

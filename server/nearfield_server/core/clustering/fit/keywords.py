@@ -38,7 +38,7 @@ def keywords_of(
         rows = np.sort(np.random.default_rng(seed).choice(rows, _MAX_DOCUMENTS, replace=False))
     if not len(rows):
         return [()] * clusters
-    chosen = [texts[row] for row in rows]
+    chosen = [texts[row] for row in rows.tolist()]
     listed = stop_words_of(options.languages or languages_of(chosen))
     never = frozenset(word for text in options.stop_words for word in words_of(text))
     counts = _Counts(chosen, labels[rows], clusters, words=options.max_words)
@@ -56,7 +56,7 @@ class _Counts:
 
     def __init__(self, texts: Sequence[str], labels: IntColumn, clusters: int, *, words: int) -> None:
         # Terms of one text only name no cluster of many.
-        least = 2 if len(texts) > 20 * clusters else 1  # noqa: PLR2004
+        least = 2 if len(texts) > 20 * clusters else 1
         vectorizer = CountVectorizer(
             analyzer=lambda text: _terms(words_of(text), words), min_df=least, max_features=_MAX_TERMS
         )
@@ -64,11 +64,13 @@ class _Counts:
             table = vectorizer.fit_transform(texts)
         except ValueError:  # there are no words at all
             self.terms: list[str] = []
-            self.table = np.zeros((clusters, 0), np.float32)
+            self.table = csr_array((clusters, 0), dtype=np.float32)
             return
         self.terms = vectorizer.get_feature_names_out().tolist()
-        member = csr_array((np.ones(len(labels), np.float32), (labels, np.arange(len(labels)))), (clusters, len(labels)))
-        self.table: csr_array = csr_array(member @ table)
+        member = csr_array(
+            (np.ones(len(labels), np.float32), (labels, np.arange(len(labels)))), (clusters, len(labels))
+        )
+        self.table = csr_array(member @ table)
 
     def only(self, chosen: npt.NDArray[np.bool_]) -> _Counts:
         """Keep some of the terms."""
@@ -99,7 +101,9 @@ def _said_everywhere(counts: _Counts, listed: frozenset[str]) -> frozenset[str]:
     rates = table / sizes[:, None]
     shares = rates / rates.sum(axis=0)
     entropy = -np.where(shares > 0, shares * np.log(np.where(shares > 0, shares, 1.0)), 0.0).sum(axis=0)
-    kept = {counts.terms[at] for at, one in zip(known, entropy, strict=True) if one <= _CHARACTERISTIC * np.log(clusters)}
+    kept = {
+        counts.terms[at] for at, one in zip(known, entropy, strict=True) if one <= _CHARACTERISTIC * np.log(clusters)
+    }
     return listed - kept
 
 
@@ -146,7 +150,9 @@ def _without_parts(chosen: list[tuple[str, float, float]]) -> list[tuple[str, fl
     """Let "york" go where "new york" says the same; it keeps the better place of the two."""
     result: list[tuple[str, float, float]] = []
     for term, value, count in chosen:
-        parts = [at for at, (one, _, ones) in enumerate(result) if f" {one} " in f" {term} " and count >= _TOLD_APART * ones]
+        parts = [
+            at for at, (one, _, ones) in enumerate(result) if f" {one} " in f" {term} " and count >= _TOLD_APART * ones
+        ]
         if parts:
             result[parts[0]] = (term, result[parts[0]][1], count)
             result = [one for at, one in enumerate(result) if at not in parts[1:]]

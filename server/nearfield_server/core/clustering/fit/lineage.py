@@ -45,7 +45,9 @@ def inherit(before: IntColumn, now: IntColumn, clusters: int, previous_ids: list
     union = ours[:, None] + theirs[None, :] - shared
     overlap = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
     rows, columns = linear_sum_assignment(-overlap)
-    matched = {int(row): int(col) for row, col in zip(rows, columns, strict=True) if overlap[row, col] >= _LEAST_OVERLAP}
+    matched = {
+        int(row): int(col) for row, col in zip(rows, columns, strict=True) if overlap[row, col] >= _LEAST_OVERLAP
+    }
     ids, lineage = [], []
     for place in range(clusters):
         if place in matched:

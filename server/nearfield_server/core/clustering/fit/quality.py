@@ -40,7 +40,7 @@ class SilhouetteSample:
         """Give cosine silhouettes by the labels of all rows. Rows labelled -1 count as one more group."""
         chosen = labels[self.rows]
         present = np.unique(chosen)
-        if not 2 <= len(present) < len(chosen):
+        if not 1 < len(present) < len(chosen):
             return Silhouettes(None, len(chosen), {})
         found = silhouette_samples(self._distances, chosen, metric="precomputed")
         by_label = {int(one): float(found[chosen == one].mean()) for one in present}

@@ -16,8 +16,10 @@ import stopwordsiso
 __all__ = ["languages_of", "stop_words_of", "words_of"]
 
 # Han, kana, and Thai, Lao, Khmer and Myanmar. Korean has blanks.
-_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
-_TOKEN = re.compile(rf"[{_UNSPACED}]+|(?:(?![{_UNSPACED}])[^\W_])+(?:['’](?:(?![{_UNSPACED}])[^\W_])+)?")
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
+)
+_TOKEN = re.compile(rf"[{_UNSPACED}]+|(?:(?![{_UNSPACED}])[^\W_])+(?:['\u2019](?:(?![{_UNSPACED}])[^\W_])+)?")
 _RUN = re.compile(rf"[{_UNSPACED}]+")
 _PAIR = 2
 _SAMPLE = 2000
@@ -33,7 +35,7 @@ def words_of(text: str) -> list[str]:
         if _RUN.match(token):
             found.extend(token[at : at + _PAIR] for at in range(max(1, len(token) - 1)))
         elif len(token) > 1 and not token.isdigit():
-            found.append(token.replace("’", "'"))
+            found.append(token.replace("\u2019", "'"))
     return found
 
 

@@ -1,39 +1,40 @@
-"""The child process (`processes.worker`) that fits, one job after another, until the server ends it.
+"""The child process (`processes.worker`) that computes, one operation after another, until the server ends it.
 
-    {"op": "fit", …}       ─▶  {"op": "progress", "stage", "fraction"} …  ─▶  {"op": "done", …} and the arrays
+    {"op": OPERATION, …}   ─▶  {"op": "progress", "stage", "fraction"} …  ─▶  {"op": "done", …} and bytes
                                                                        or  {"op": "failed", "kind"}
 
-It stays warm between jobs: its libraries are imported, and what numba compiled is there. It yields to the server:
-its priority is the lowest.
+It stays warm between operations: their libraries are imported, and what numba compiled is there. It yields to the
+server: its priority is the lowest.
 """
 
 from __future__ import annotations
 
-import json
+import importlib
 import os
 import resource
 import socket
 import time
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from nearfield_server.core.clustering.codec import pack_arrays, pack_fitted, unpack_options
-from nearfield_server.core.clustering.fit.fitting import FitJob, Previous, fit
-from nearfield_server.core.clustering.matter import read_rows, read_strings
 from nearfield_server.processes.frames import Frame, receive_frame, to_bytes
-from nearfield_server.processes.worker import attach, peak_bytes, resident_bytes
+from nearfield_server.processes.worker import attach, resident_bytes
 
 __all__ = ["main"]
 
 _NICE = 19
 _TELL_SECONDS = 0.2
+_OPERATIONS = {
+    "fit": "nearfield_server.core.clustering.fit.operation",
+}
+"""Modules that have `run(header, data, told) -> (header, bytes)`, imported when they are first asked for."""
+
+Operation = Callable[[dict[str, Any], bytes, Callable[[str, float], None]], Frame]
 
 
 def main() -> None:
-    """Fit what the server sends."""
+    """Do what the server sends."""
     connection = attach()
     os.nice(_NICE)
     try:
@@ -49,12 +50,10 @@ def _answer(connection: socket.socket, frame: Frame) -> None:
     header, data = frame
     telling = _Telling(connection)
     try:
+        run: Operation = importlib.import_module(_OPERATIONS[header["op"]]).run
         _bound_memory(header["memory_bytes"])
-        fitted, arrays = fit(_job(header, data), telling.tell)
-        fitted = replace(fitted, peak_memory_bytes=peak_bytes())
-        layout, body = pack_arrays(arrays)
-        told = {"op": "done", "arrays": layout, "resident": resident_bytes()}
-        connection.sendall(to_bytes({**told, "fitted": pack_fitted(fitted)}, body))
+        result, body = run(header, data, telling.tell)
+        connection.sendall(to_bytes({**result, "op": "done", "resident": resident_bytes()}, body))
     except (EOFError, ConnectionError):
         raise
     except MemoryError:
@@ -62,34 +61,6 @@ def _answer(connection: socket.socket, frame: Frame) -> None:
     except Exception as error:  # noqa: BLE001 - the server tells the caller; texts may hold what callers sent
         kind = "memory" if "bad_alloc" in str(error) else type(error).__name__
         connection.sendall(to_bytes({"op": "failed", "kind": kind}))
-
-
-def _job(header: dict[str, Any], data: bytes) -> FitJob:
-    rows = read_rows(header["rows"])
-    texts, keys = read_strings(header["texts"]), read_strings(header["keys"])
-    names, previous = None, None
-    width = header["rows"]["dimensions"]
-    at = 0
-    if header["names"]:
-        at = header["names"] * width * 4
-        names = np.frombuffer(data[:at], "<f4").reshape(header["names"], width)
-    if header["previous"] is not None:
-        ids = header["previous"]["ids"]
-        end = at + len(ids) * width * 4
-        previous = Previous(
-            ids=ids,
-            next_id=header["previous"]["next_id"],
-            centroids=np.frombuffer(data[at:end], "<f4").reshape(len(ids), width),
-            clusters=np.frombuffer(data[end:], "<i4").astype(np.int32),
-        )
-    return FitJob(
-        rows=rows,
-        options=unpack_options(json.dumps(header["options"])),
-        texts=texts,
-        keys=keys or (texts if all(texts) else []),
-        names=names,
-        previous=previous,
-    )
 
 
 def _bound_memory(more: int) -> None:

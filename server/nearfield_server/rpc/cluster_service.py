@@ -1,0 +1,72 @@
+"""ClusterService: each rpc goes to the part that knows it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from google.longrunning import operations_pb2
+
+from nearfield.v1 import cluster_pb2, cluster_pb2_grpc
+from nearfield_server.rpc.clusters import ClusterRpcs
+from nearfield_server.rpc.operations import JobRpcs
+
+__all__ = ["ClusterServicer"]
+
+
+class ClusterServicer(cluster_pb2_grpc.ClusterServiceServicer):
+    """Clusterings, near-duplicates, maps and classifiers."""
+
+    def __init__(self, clusters: ClusterRpcs, jobs: JobRpcs) -> None:
+        """Put the parts together."""
+        self._clusters = clusters
+        self._jobs = jobs
+
+    async def Cluster(self, request: cluster_pb2.ClusterRequest, context: Any) -> cluster_pb2.ClusterResponse:
+        """Cluster, and wait for the result."""
+        return await self._clusters.cluster(request, context)
+
+    async def ClusterStream(self, requests: Any, context: Any) -> AsyncIterator[cluster_pb2.ClusterStreamResponse]:
+        """Cluster what is streamed in."""
+        async with aclosing(self._clusters.cluster_stream(requests, context)) as parts:
+            async for part in parts:
+                yield part
+
+    async def StartClustering(
+        self, request: cluster_pb2.StartClusteringRequest, context: Any
+    ) -> operations_pb2.Operation:
+        """Queue a clustering of a collection."""
+        return await self._jobs.start(request, context)
+
+    async def WatchClustering(
+        self, request: cluster_pb2.WatchClusteringRequest, context: Any
+    ) -> AsyncIterator[cluster_pb2.WatchClusteringResponse]:
+        """Follow a job."""
+        async with aclosing(self._jobs.watch(request, context)) as steps:
+            async for step in steps:
+                yield step
+
+    async def GetClustering(
+        self, request: cluster_pb2.GetClusteringRequest, context: Any
+    ) -> AsyncIterator[cluster_pb2.GetClusteringResponse]:
+        """Give a kept clustering."""
+        async with aclosing(self._clusters.get(request, context)) as parts:
+            async for part in parts:
+                yield part
+
+    async def ListClusterings(
+        self, request: cluster_pb2.ListClusteringsRequest, context: Any
+    ) -> cluster_pb2.ListClusteringsResponse:
+        """Give all kept clusterings."""
+        return await self._clusters.list(request, context)
+
+    async def DeleteClustering(
+        self, request: cluster_pb2.DeleteClusteringRequest, context: Any
+    ) -> cluster_pb2.DeleteClusteringResponse:
+        """Delete a kept clustering."""
+        return await self._clusters.delete(request, context)
+
+    async def Assign(self, request: cluster_pb2.AssignRequest, context: Any) -> cluster_pb2.AssignResponse:
+        """Put new items into clusters."""
+        return await self._clusters.assign(request, context)
