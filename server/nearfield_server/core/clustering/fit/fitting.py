@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from nearfield_server.core.clustering.fit import centres, density, kmeans, quality
+from nearfield_server.core.clustering.fit import centres, kmeans, quality
 from nearfield_server.core.clustering.fit.agglomerative import fit_agglomerative
 from nearfield_server.core.clustering.fit.centres import Centres
 from nearfield_server.core.clustering.fit.keywords import keywords_of
@@ -177,6 +177,8 @@ def _groups(rows: FloatRows, distinct: int, options: FitOptions, told: Callable[
 
 
 def _dense(rows: FloatRows, distinct: int, options: FitOptions) -> _Groups:
+    from nearfield_server.core.clustering.fit import density  # noqa: PLC0415 - importing EVoC compiles for a minute
+
     if distinct == 1:
         text = "all items are the same: one cluster"
         return _Groups(np.zeros(len(rows), np.int32), options, np.ones(len(rows), np.float32), warnings=[text])
