@@ -37,8 +37,9 @@ METHODS = {"kmeans": cluster_pb2.CLUSTER_METHOD_KMEANS, "density": cluster_pb2.C
 def serve(folder: Path) -> Iterator[str]:
     """Serve a folder; give the address."""
     target = f"unix:{folder}/grpc.sock"
-    command = [Path(sys.executable).with_name("nearfield"), "serve", "--listen", target, "--http", ""]
-    process = subprocess.Popen([*command, "--data-dir", folder / "data"], stderr=subprocess.DEVNULL)
+    command: list[str | Path] = [Path(sys.executable).with_name("nearfield"), "serve", "--listen", target, "--http", ""]
+    command += ["--data-dir", folder / "data"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         with nearfield.Client(target) as client:
             client.wait_ready(60)
@@ -83,7 +84,8 @@ def measured(target: str, arguments: argparse.Namespace) -> dict[str, object]:
     request = cluster_pb2.StartClusteringRequest(options=options, collection=source)
     alone: list[float] = []
     beside: list[float] = []
-    jobs, peak = [], 0
+    jobs: list[float] = []
+    peak = 0
     with nearfield.Client(target) as client, grpc.insecure_channel(target) as channel:
         fill(client, arguments.points, arguments.clusters)
         texts = itertools.cycle(texts_of("short"))
