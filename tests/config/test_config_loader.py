@@ -205,8 +205,7 @@ def test_every_setting_has_a_variable_that_works():
         "limits.max_image_bytes": "5000", "hub.endpoint": "https://h", "hub.offline": "1",
         "aliases": "{b: a}", "admin": "off", "repository.startup": "none", "repository.unload_first": "true",
         "search.engine": "memory", "search.durability": "disk", "search.ef": "8",
-        "cluster.memory_bytes": "300000000", "qdrant.url": "http://q:6333",
-        "qdrant.read_consistency": "all", "qdrant.write_ordering": "weak",
+        "qdrant.url": "http://q:6333", "qdrant.read_consistency": "all", "qdrant.write_ordering": "weak",
     }  # fmt: skip
     environ = {variable_name(key): samples.get(key, "3") for key in SETTINGS}
     loaded = load({}, environ, None)
