@@ -17,10 +17,10 @@ from sklearn.cluster import kmeans_plusplus
 
 from nearfield_server.core.clustering.fit.centres import Centres
 from nearfield_server.core.clustering.fit.quality import SilhouetteSample
-from nearfield_server.core.clustering.nouns import Trial
+from nearfield_server.core.clustering.nouns import IntColumn, Trial
 from nearfield_server.types import FloatRows
 
-__all__ = ["choose_k", "fit_kmeans", "sweep_of"]
+__all__ = ["choose_k", "fit_kmeans", "nearest_of_kmeans", "sweep_of"]
 
 _ITERATIONS = 50
 _LARGE_ITERATIONS = 25
@@ -53,6 +53,15 @@ def fit_kmeans(rows: FloatRows, k: int, seed: int, told: Callable[[float], None]
         seed: of all random choices.
         told: hears the share of the work that is done.
     """
+    return _fitted(rows, k, seed, told)[0]
+
+
+def nearest_of_kmeans(rows: FloatRows, k: int, seed: int, told: Callable[[float], None]) -> IntColumn:
+    """Give the place of the centroid nearest to each row; the arguments are those of `fit_kmeans`."""
+    return _fitted(rows, k, seed, told)[1]
+
+
+def _fitted(rows: FloatRows, k: int, seed: int, told: Callable[[float], None]) -> tuple[FloatRows, IntColumn]:
     count, width = rows.shape
     random = np.random.default_rng(seed)
     small = count <= max(_SMALL, _POINTS_PER_CENTROID * k)
@@ -87,13 +96,13 @@ def _attempt(rows: FloatRows, k: int, random: np.random.Generator, iterations: i
     return _Attempt(float(np.asarray(found.obj)[-1]), np.asarray(found.centroids, np.float32))
 
 
-def _refilled(rows: FloatRows, centroids: FloatRows) -> FloatRows:
+def _refilled(rows: FloatRows, centroids: FloatRows) -> tuple[FloatRows, IntColumn]:
     """Give centroids that all have an item: those without one are moved to the item that is the furthest from its own.
 
     faiss splits a large cluster for an empty one, which leaves two of the same place where items are the same.
     """
+    centres = Centres.of(rows, centroids)
     for _ in range(len(centroids)):
-        centres = Centres.of(rows, centroids)
         sizes = np.bincount(centres.nearest, minlength=len(centroids))
         empty = np.flatnonzero(sizes == 0)
         if not len(empty):
@@ -101,7 +110,8 @@ def _refilled(rows: FloatRows, centroids: FloatRows) -> FloatRows:
         centroids = centroids.copy()
         furthest = np.argsort(-centres.distances, kind="stable")[: len(empty)]
         centroids[empty] = rows[furthest]
-    return centroids
+        centres = Centres.of(rows, centroids)
+    return centroids, centres.nearest
 
 
 def sweep_of(count: int, min_k: int | None, max_k: int | None) -> list[int]:
