@@ -81,7 +81,9 @@ def test_other_writings(ours, theirs, term):
 
 
 def test_a_text_of_20_kb():
-    assert terms(["lorem ipsum " * 1700, *CARS], [0, 1, 1, 1], 2)[0] == ["lorem ipsum"]
+    found = terms(["lorem ipsum " * 1700, *CARS], [0, 1, 1, 1], 2)[0]
+    assert {"lorem ipsum", "ipsum lorem"} & set(found)
+    assert not any("car" in one for one in found)
 
 
 def test_keywords_do_not_depend_on_the_order_of_texts():

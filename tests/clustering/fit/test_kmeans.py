@@ -42,7 +42,9 @@ def test_k_stays_between_its_bounds(fitted, blobs):
     assert all(6 <= one.k <= 8 for one in told.trials)
 
 
-@given(count=st.integers(1, 100_000), bounds=st.tuples(st.none() | st.integers(1, 500), st.none() | st.integers(1, 500)))
+@given(
+    count=st.integers(1, 100_000), bounds=st.tuples(st.none() | st.integers(1, 500), st.none() | st.integers(1, 500))
+)
 def test_sweeps(count, bounds):
     least, most = bounds
     found = sweep_of(count, least, most)

@@ -17,7 +17,7 @@ from nearfield_server.core.clustering.fit.words import languages_of, stop_words_
         ("東京タワー", ["東京", "京タ", "タワ", "ワー"]),
         ("한국어 형태소", ["한국어", "형태소"]),
         ("تعلم الآلة", ["تعلم", "الآلة"]),
-        ("ﬁne ＡＢＣ", ["fine", "abc"]),
+        ("\ufb01ne \uff21\uff22\uff23", ["fine", "abc"]),
         ("😀🎉👍🏽", []),
         ("12 345 6.7", []),
         ("", []),

@@ -226,7 +226,7 @@ def _measured(rows: FloatRows, groups: _Groups, seen: Centres | None) -> tuple[Q
         nothing = quality.Silhouettes(None, 0, {})
         return Quality(silhouette=None, sample=0, dbcv=None, cohesion=0.0), nothing
     seed = groups.options.seed
-    found = quality.SilhouetteSample(rows[inside], seed).of(groups.labels[inside])
+    found = quality.SilhouetteSample(rows, seed, inside).of(groups.labels)
     validity = None
     if groups.options.method is Method.DENSITY and groups.layer_labels:
         validity = quality.dbcv(rows, groups.layer_labels[groups.shown], seed)

@@ -25,9 +25,13 @@ __all__ = ["choose_k", "fit_kmeans", "nearest_of_kmeans", "sweep_of"]
 _ITERATIONS = 50
 _LARGE_ITERATIONS = 25
 _EARLY_STOP = 1e-5
+_LARGE_EARLY_STOP = 1e-4
+"""Share by which the objective must grow for another iteration."""
 _POINTS_PER_CENTROID = 256
 _START_ROWS_PER_CENTROID = 20
 _LEAST_START_ROWS = 4000
+_LARGE_TRIALS = 3
+"""Candidates for each start where there is one attempt only; by default it would be 2 + log(k)."""
 _RESTARTS = 10
 _RESTART_BUDGET = 3e11
 """Multiplications of all restarts together: some seconds on one core."""
@@ -81,14 +85,18 @@ def _fitted(rows: FloatRows, k: int, seed: int, told: Callable[[float], None]) -
 def _attempt(rows: FloatRows, k: int, random: np.random.Generator, iterations: int, *, whole: bool) -> _Attempt:
     wanted = min(len(rows), max(_LEAST_START_ROWS, _START_ROWS_PER_CENTROID * k))
     sample = rows if wanted == len(rows) else rows[np.sort(random.choice(len(rows), wanted, replace=False))]
-    starts, _ = kmeans_plusplus(sample, k, random_state=int(random.integers(2**31)))
+    trials = None if whole else _LARGE_TRIALS
+    # float64 from the outset: scikit-learn would convert float32 anew for each start.
+    starts, _ = kmeans_plusplus(
+        sample.astype(np.float64), k, random_state=int(random.integers(2**31)), n_local_trials=trials
+    )
     found = faiss.Kmeans(
         rows.shape[1],
         k,
         niter=iterations,
         spherical=True,
         seed=int(random.integers(2**31)),
-        early_stop_threshold=_EARLY_STOP,
+        early_stop_threshold=_EARLY_STOP if whole else _LARGE_EARLY_STOP,
         min_points_per_centroid=1,
         max_points_per_centroid=len(rows) if whole else _POINTS_PER_CENTROID,
     )
