@@ -50,6 +50,7 @@ def _answer(connection: socket.socket, frame: Frame) -> None:
     header, data = frame
     telling = _Telling(connection)
     try:
+        telling.tell("start", 0.0)  # the first time libraries are imported, which may take a while
         run: Operation = importlib.import_module(_OPERATIONS[header["op"]]).run
         _bound_memory(header["memory_bytes"])
         result, body = run(header, data, telling.tell)
