@@ -17,7 +17,7 @@ from nearfield._cluster_requests import renamed
 from nearfield._clustering import Clustering
 from nearfield._deadline import Deadline
 from nearfield._ending import Ending
-from nearfield._errors import NearfieldError
+from nearfield._errors import Cancelled, NearfieldError
 from nearfield._model import Limits
 from nearfield.v1 import cluster_pb2
 
@@ -119,11 +119,8 @@ class _Stream:
         ending = Ending(call)
         writer = asyncio.create_task(self._write(call, hello, messages))
         try:
-            with suppress(grpc.RpcError), closing_told():
-                while (reply := await call.read()) is not grpc.aio.EOF:
-                    self._run.accept(reply)
-                if await call.code() is grpc.StatusCode.OK:
-                    return self._run.result()
+            if await self._is_whole(call):
+                return self._run.result()
             if self._raised is not None:
                 raise self._raised
             raise self._run.failed(await ending.error())
@@ -132,6 +129,21 @@ class _Stream:
             writer.cancel()
             await asyncio.wait([writer])
             await messages.aclose()
+
+    async def _is_whole(self, call: Any) -> bool:
+        """Take all replies; tell whether the call ended well."""
+        try:
+            with closing_told():
+                while (reply := await call.read()) is not grpc.aio.EOF:
+                    self._run.accept(reply)
+                return await call.code() is grpc.StatusCode.OK
+        except grpc.RpcError:
+            return False
+        except Cancelled:
+            # By us, since the inputs failed; or the client was closed.
+            if self._raised is None:
+                raise
+            return False
 
     async def _write(
         self,

@@ -51,6 +51,7 @@ class ItemPacker:
             raise TypeError("ids and texts are one str; give one each for the inputs")
         self._most = min(limits.max_inputs or _MOST_ITEMS, _MOST_ITEMS)
         self._most_bytes = min(limits.max_request_bytes or _MOST_BYTES, _MOST_BYTES) - _ENVELOPE_BYTES
+        self._most_image_bytes = limits.max_image_bytes
         self._beside = {name: iter(one) for name, one in (("ids", ids), ("texts", texts)) if one is not None}
         self._has_vectors: bool | None = None
         self._width = self._last_count = 0
@@ -106,8 +107,8 @@ class ItemPacker:
         try:
             row = self._row(value, f"inputs[{index}]") if self._has_vectors else None
             said = text if self._has_vectors else value
-            one = None if said is None else make_item(said, f"{'texts' if self._has_vectors else 'inputs'}[{index}]")
-            message = None if one is None else one.loaded(f"inputs[{index}]").message()
+            is_said = not self._has_vectors or "texts" in self._beside
+            message = self._input(said, f"{'texts' if self._has_vectors else 'inputs'}[{index}]") if is_said else None
             id_message_ = None if self.ids is None else id_message(id_, f"ids[{index}]")
         except NearfieldError as error:
             self.failures[index] = error
@@ -127,6 +128,11 @@ class ItemPacker:
         if (found := next(self._beside[name], _END)) is _END:
             raise ValueError(f"{index:,} {name} for more inputs: give one each")
         return found
+
+    def _input(self, value: object, field: str) -> types_pb2.Input:
+        item = make_item(value, field)
+        item.check_size(field, self._most_image_bytes)
+        return item.loaded(field).message()
 
     def _row(self, value: object, field: str) -> npt.NDArray[np.float32]:
         try:
