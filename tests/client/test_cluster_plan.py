@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nearfield
-from nearfield._cluster_items import ItemPacker
+from nearfield._cluster_items import ItemPacker, elements
 from nearfield._cluster_plan import ClusterPlan
 from nearfield._cluster_requests import placed, renamed
 from nearfield._clustering_jobs import JobWatch, result_of
@@ -77,6 +77,30 @@ def test_messages_are_bounded_and_lose_nothing(values, most, size_bytes):
     for message in messages:
         assert 1 <= len(message.inputs) <= most
         assert message.ByteSize() <= size_bytes or len(message.inputs) == 1
+
+
+@pytest.mark.parametrize(
+    ("inputs", "are_vectors"),
+    [
+        (np.array(TEXTS), False),
+        (np.array(TEXTS, object), False),
+        ([[101, 7, 102]], False),
+        (np.array([[101, 7, 102]]), False),
+        (np.ones((2, 3), np.float16), True),
+        ([[1, 0.5]], True),
+        ([None, np.ones(3)], True),
+        ("one text", False),
+    ],
+)
+def test_what_inputs_are(inputs, are_vectors):
+    (message,) = ItemPacker(Limits()).messages(elements(inputs))
+    assert (message.HasField("vectors"), bool(message.inputs)) == (are_vectors, not are_vectors)
+
+
+@pytest.mark.parametrize("inputs", [np.ones(3), np.ones((2, 2, 2)), 3, b"text"])
+def test_what_is_no_collection_of_inputs_is_refused(inputs):
+    with pytest.raises(TypeError):
+        list(ItemPacker(Limits()).messages(elements(inputs)))
 
 
 @pytest.mark.parametrize(

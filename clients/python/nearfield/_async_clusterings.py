@@ -12,6 +12,7 @@ from google.longrunning import operations_pb2
 from nearfield import _cluster_methods as methods
 from nearfield._async_cluster_run import cluster_async
 from nearfield._async_transport import AsyncTransport, closing_told
+from nearfield._cache import ModelCache
 from nearfield._channel import call_deadline, check_timeout
 from nearfield._cluster_items import ItemPacker, elements
 from nearfield._cluster_options import ClusterCallOptions, ClusterInputs, ClusterOptions
@@ -41,6 +42,7 @@ class AsyncClusterings:
     """What a client does with clusterings."""
 
     _transport: AsyncTransport
+    _models: ModelCache
     _fetch: Callable[[str, Deadline], Awaitable[Model]]
 
     async def cluster(
@@ -169,6 +171,8 @@ class AsyncClusterings:
     ) -> Clustering:
         """Give a kept clustering; `assignments=False` leaves its labels away.
 
+        Its rows are those of the inputs then; of inputs that failed, those behind the last good one aren't known here.
+
         Raises:
             NotFound: there is none of that id, or it has expired.
             FailedPrecondition: its job hasn't ended, or has failed.
@@ -219,13 +223,15 @@ class AsyncClusterings:
             InvalidArgument: an input is wrong; none of them is left out.
         """
         deadline = call_deadline(self._transport.settings, timeout)
-        packer = ItemPacker(await self._item_limits("", deadline), ids)
+        known = self._models.get("")
+        packer = ItemPacker(known.limits if known else await self._item_limits("", deadline), ids)
         replies = []
         for items in packer.strict_messages(elements(inputs)):
             request = cluster_pb2.AssignRequest(id=id, items=items, dry_run=dry_run)
             try:
                 replies.append(await self._carefully(methods.ASSIGN, request, deadline, is_safe=dry_run))
             except NearfieldError as error:
+                self._models.forget_after("", error)  # its limits may be of the past
                 raise packer.located(error) from error.__cause__
         return assignment_of(replies, drift_of(replies[-1].drift))
 

@@ -27,13 +27,16 @@ __all__ = ["ItemPacker", "elements"]
 
 _MOST_ITEMS, _MOST_BYTES = 512, 4 * 2**20
 _ENVELOPE_BYTES = 2_048
+_NUMBERS = "fiubc"
 _END = object()
 
 
 def elements(inputs: Any) -> Iterable[object]:
     """Give the inputs one by one. Raises TypeError for what is no collection of inputs."""
-    if isinstance(inputs, np.ndarray) and (inputs.ndim != 2 or inputs.dtype.kind == "O"):  # noqa: PLR2004
-        raise TypeError(f"an array of shape {inputs.shape} and {inputs.dtype}; vectors are a float array [n, width]")
+    if isinstance(inputs, np.ndarray) and inputs.dtype.kind in _NUMBERS and inputs.ndim != 2:  # noqa: PLR2004
+        raise TypeError(
+            f"an array of shape {inputs.shape} and {inputs.dtype}; give vectors as a float array [n, width]"
+        )
     return one_or_many(inputs)
 
 
@@ -100,7 +103,7 @@ class ItemPacker:
         id_, text = (self._next(name, index) for name in ("ids", "texts"))
         if self.ids is not None:
             self.ids.append(id_)
-        if self._has_vectors is None:
+        if self._has_vectors is None and value is not None:
             self._has_vectors = _is_vector(value)
             if "texts" in self._beside and not self._has_vectors:
                 raise ValueError("texts go beside vectors; inputs that are texts name the clusters themselves")

@@ -37,13 +37,11 @@ _CALLERS = {"vectors": "inputs"}
 def options_message(options: Mapping[str, Any]) -> cluster_pb2.ClusterOptions:
     """Give how to cluster; keys that aren't of `ClusterOptions` are passed over. Raises TypeError or ValueError."""
     message = cluster_pb2.ClusterOptions(
-        seed=options.get("seed", 0),
-        assign_noise=options.get("assign_noise", False),
-        previous=options.get("previous", ""),
+        assign_noise=options.get("assign_noise", False), previous=options.get("previous", "")
     )
     message.method = _enum(cluster_pb2.ClusterMethod, "CLUSTER_METHOD_", "method", options.get("method"))
     message.linkage = _enum(cluster_pb2.Linkage, "LINKAGE_", "linkage", options.get("linkage"))
-    for name in (*_PLAIN, "nearest_items"):
+    for name in (*_PLAIN, "nearest_items", "seed"):
         if (value := options.get(name)) is not None:
             _set(message, name, value)
     if options.get("keywords") == 0:

@@ -10,6 +10,7 @@ import grpc
 from google.longrunning import operations_pb2
 
 from nearfield import _cluster_methods as methods
+from nearfield._cache import ModelCache
 from nearfield._channel import call_deadline, check_timeout
 from nearfield._cluster_items import ItemPacker, elements
 from nearfield._cluster_options import ClusterCallOptions, ClusterInputs, ClusterOptions
@@ -41,6 +42,7 @@ class Clusterings:
     """What a client does with clusterings."""
 
     _transport: Transport
+    _models: ModelCache
     _fetch: Callable[[str, Deadline], Model]
 
     def cluster(self, inputs: ClusterInputs | None = None, **options: Unpack[ClusterCallOptions]) -> Clustering:
@@ -165,6 +167,8 @@ class Clusterings:
     ) -> Clustering:
         """Give a kept clustering; `assignments=False` leaves its labels away.
 
+        Its rows are those of the inputs then; of inputs that failed, those behind the last good one aren't known here.
+
         Raises:
             NotFound: there is none of that id, or it has expired.
             FailedPrecondition: its job hasn't ended, or has failed.
@@ -215,13 +219,15 @@ class Clusterings:
             InvalidArgument: an input is wrong; none of them is left out.
         """
         deadline = call_deadline(self._transport.settings, timeout)
-        packer = ItemPacker(self._item_limits("", deadline), ids)
+        known = self._models.get("")
+        packer = ItemPacker(known.limits if known else self._item_limits("", deadline), ids)
         replies = []
         for items in packer.strict_messages(elements(inputs)):
             request = cluster_pb2.AssignRequest(id=id, items=items, dry_run=dry_run)
             try:
                 replies.append(self._carefully(methods.ASSIGN, request, deadline, is_safe=dry_run))
             except NearfieldError as error:
+                self._models.forget_after("", error)  # its limits may be of the past
                 raise packer.located(error) from error.__cause__
         return assignment_of(replies, drift_of(replies[-1].drift))
 

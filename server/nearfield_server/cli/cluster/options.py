@@ -44,13 +44,15 @@ MethodOption = Annotated[
 ]
 ClustersOption = Annotated[
     int | None,
-    typer.Option("--clusters", "-k", min=1, help="How many; left out: chosen.", rich_help_panel=_HOW),
+    typer.Option("--clusters", "-k", min=1, max=65_536, help="How many; left out: chosen.", rich_help_panel=_HOW),
 ]
 TargetClustersOption = Annotated[
-    int | None, typer.Option(min=1, help="Density: show the layer nearest to this number.", rich_help_panel=_HOW)
+    int | None,
+    typer.Option(min=1, max=65_536, help="Density: show the layer nearest to this number.", rich_help_panel=_HOW),
 ]
 MinClusterSizeOption = Annotated[
-    int | None, typer.Option(min=2, help="Density: items in the smallest cluster; 5.", rich_help_panel=_HOW)
+    int | None,
+    typer.Option(min=2, max=1_000_000, help="Density: items in the smallest cluster; 5.", rich_help_panel=_HOW),
 ]
 AssignNoiseOption = Annotated[
     bool, typer.Option("--assign-noise", help="Density: noise goes to the nearest cluster.", rich_help_panel=_HOW)
@@ -62,7 +64,9 @@ ThresholdOption = Annotated[
 LinkageOption = Annotated[
     Linkage | None, typer.Option(help="Agglomerative: distance of two groups; average.", rich_help_panel=_HOW)
 ]
-SeedOption = Annotated[int, typer.Option(min=0, help="Start of all random choices.", rich_help_panel=_HOW)]
+SeedOption = Annotated[
+    int, typer.Option(min=0, max=2**32 - 1, help="Start of all random choices.", rich_help_panel=_HOW)
+]
 NamesOption = Annotated[
     str, typer.Option("--names", metavar="FILE", help="Names to choose from, one a line.", rich_help_panel=_NAMING)
 ]
