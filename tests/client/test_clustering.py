@@ -334,14 +334,19 @@ def test_limits_are_told(both):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)  # the first fit compiles
 def test_density_has_layers_and_noise(warm):
     random = np.random.default_rng(1)
     belongs = np.repeat(np.arange(4), 60)
     vectors = random.standard_normal((4, 24))[belongs] + 0.1 * random.standard_normal((240, 24))
     with nearfield.Client(warm.target) as client:
-        made = client.cluster(vectors, method="density", target_clusters=4, timeout=240.0)
-        assert made.cluster_count == 4
-        assert made.layers.shape == (len(made.layer_details), 240)
+        made = client.cluster(vectors, method="density", target_clusters=4)
+        counts = [one.clusters for one in made.layer_details]
+        assert abs(made.cluster_count - 4) == min(abs(one - 4) for one in counts)
+        assert made.cluster_count == counts[made.layer]
+        assert made.layers.shape == (len(counts), 240)
         assert made.noise == int((made.labels < 0).sum())
-        whole = client.cluster(vectors, method="density", target_clusters=4, assign_noise=True, timeout=240.0)
-        assert same_groups(whole.labels, belongs)
+        np.testing.assert_array_equal(made.layers[made.layer] < 0, made.labels < 0)
+        whole = client.cluster(vectors, method="density", target_clusters=4, assign_noise=True)
+        assert (whole.noise, int((whole.labels < 0).sum())) == (0, 0)
+        assert all(len(set(belongs[whole.labels == one.id])) == 1 for one in whole.clusters)
