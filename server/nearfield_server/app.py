@@ -219,18 +219,18 @@ class Server:
     def _build_clusters(self, use_cases: UseCases) -> tuple[ClusterServicer, JobRpcs]:
         """Make what clusters, and what keeps that."""
         config, metrics = self._config.cluster, self.metrics.cluster
-        folder = self._config.data_dir / "clusterings"
+        folder, memory = self._config.data_dir / "clusterings", config.computation_bytes
         self._pool = ComputePool(_pool(self._config), metrics)
         self._clusterings = KeptClusterings(folder, config.max_kept, metrics)
-        gatherer = Gatherer(use_cases.embedder, self.registry, self.collections, 2 * config.memory_bytes)
-        clusterer = Clusterer(Tools(gatherer, self._pool, self._clusterings, metrics, config.memory_bytes))
+        gatherer = Gatherer(use_cases.embedder, self.registry, self.collections, memory)
+        clusterer = Clusterer(Tools(gatherer, self._pool, self._clusterings, metrics, memory))
         parse = partial(start_call_of, max_ttl=config.max_ttl_seconds, default_ttl=config.default_ttl_seconds)
         tools = JobTools(parse, clusterer, gatherer, self._pool, self._clusterings, self.registry)
         journal = self._config.data_dir / "cluster-jobs"
         self._cluster_jobs = ClusterJobs(tools, JobSettings(folder=journal, max_attempts=config.max_attempts))
         limits = ClusterLimits(
             max_items=config.max_items,
-            memory_bytes=config.memory_bytes,
+            memory_bytes=memory,
             max_ttl_seconds=config.max_ttl_seconds,
             default_ttl_seconds=config.default_ttl_seconds,
             max_kept=config.max_kept,
@@ -356,7 +356,7 @@ def _pool(config: Config) -> PoolSettings:
         workers=cluster.workers,
         max_waiting=cluster.max_waiting,
         threads=cluster.threads or effective_cpu_count(),
-        memory_bytes=cluster.memory_bytes,
+        memory_bytes=cluster.computation_bytes,
         idle_seconds=cluster.idle_seconds,
         cache_dir=config.data_dir / "numba-cache",
     )

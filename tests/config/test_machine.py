@@ -87,6 +87,12 @@ def test_memory_of_cgroup_v1(write):
     assert machine.memory_limit_bytes(root) == 512 << 20
 
 
+@pytest.mark.parametrize(("limit", "expected"), [("max", 2 << 20), ("1048576", 1 << 20), ("9999999999", 2 << 20)])
+def test_memory_to_fill(write, limit, expected):
+    root = write({**V2, "proc/meminfo": "MemTotal:  2048 kB\nMemFree: 1 kB\n", "sys/fs/cgroup/memory.max": limit})
+    assert machine.effective_memory_bytes(root) == expected
+
+
 def test_a_path_that_leads_out_is_not_followed(write):
     root = write({"proc/self/cgroup": "0::/../../x\n", "sys/x/cpu.max": "100000 100000"})
     assert machine.cpu_quota(root) is None

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 import typer
+from google.longrunning import operations_pb2
 from google.protobuf import json_format
 
 import nearfield_server
-from nearfield.v1 import embed_pb2, model_pb2, search_pb2
+from nearfield.v1 import cluster_pb2, embed_pb2, model_pb2, search_pb2
 from nearfield_server import errors
 from nearfield_server.cli.program import app
 from nearfield_server.encoder.manifest import read_manifest
@@ -20,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RPCS = [
     method.name
-    for file in (embed_pb2, model_pb2, search_pb2)
+    for file in (embed_pb2, model_pb2, search_pb2, cluster_pb2, operations_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 ]

@@ -7,7 +7,7 @@ import pytest
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, ResourceInfo, RetryInfo
 
 from nearfield_server import errors
-from nearfield_server.rpc.status import CODES, DOMAIN, printable, to_status, trailers
+from nearfield_server.rpc.status import CODES, DOMAIN, past_status, printable, to_status, trailers
 
 CLASSES = [one for name in errors.__all__ if issubclass(one := getattr(errors, name), Exception)]
 LATER = (errors.Unavailable, errors.Overloaded, errors.StorageFull)
@@ -17,6 +17,7 @@ MISSING = {
     errors.PointNotFound,
     errors.SnapshotNotFound,
     errors.ReembeddingNotFound,
+    errors.ClusteringNotFound,
 }
 NAMED = MISSING | {errors.AlreadyExists}
 
@@ -118,3 +119,15 @@ def test_a_foreign_exception_gets_fixed_text_and_an_id(caplog):
 )
 def test_names_are_shown_safely(text, shown):
     assert printable(text) == shown
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_an_error_that_was_noted_keeps_its_code_and_reason(kind):
+    status = past_status(kind.reason, "what it said")
+    assert (status.code, status.message) == (to_status(make(kind)).code, "what it said")
+    (detail,) = details(status)
+    assert detail.reason == kind.reason
+
+
+def test_what_was_noted_by_another_version_is_internal():
+    assert past_status("GONE", "x").code == grpc.StatusCode.INTERNAL.value[0]

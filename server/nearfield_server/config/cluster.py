@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from nearfield_server.config.section import GIB, MIB, Count, Number, Section
+from nearfield_server.config.machine import effective_memory_bytes
+from nearfield_server.config.section import Count, Number, Section
 
 __all__ = ["Cluster"]
 
@@ -22,10 +23,10 @@ class Cluster(Section):
         16, ge=0, le=10_000, description="Computations that may wait for a process, of calls and of jobs; 0 to 10000."
     )
     memory_bytes: Count = Field(
-        4 * GIB,
-        ge=256 * MIB,
+        0,
+        ge=0,
         le=1 << 44,
-        description="Memory that one computation may take, and items on their way to it; 268435456 to 17592186044416.",
+        description="Memory that one computation may take; 1 to 17592186044416, 0: half of what the server may use.",
     )
     idle_seconds: Number = Field(
         300.0, ge=0.0, le=86400.0, description="Seconds that a process stays warm without work; 0 to 86400."
@@ -45,3 +46,8 @@ class Cluster(Section):
     max_attempts: Count = Field(
         3, ge=1, le=100, description="How often a job is begun that ends with its process or the server; 1 to 100."
     )
+
+    @property
+    def computation_bytes(self) -> int:
+        """Memory that one computation may take, 0 resolved."""
+        return self.memory_bytes or effective_memory_bytes() // 2

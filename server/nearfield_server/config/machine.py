@@ -6,6 +6,7 @@ A container sees all cores of its host; what counts is the quota of its control 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ __all__ = [
     "cpu_flags",
     "cpu_quota",
     "effective_cpu_count",
+    "effective_memory_bytes",
     "has_nvidia_gpu",
     "in_container",
     "in_kubernetes",
@@ -26,6 +28,8 @@ CPU_FLAGS = ("avx2", "avx512_vnni", "avx_vnni", "amx_int8", "avx512_bf16", "amx_
 _ROOT = Path("/")
 # Version 1 writes "no limit" as the largest multiple of the page size.
 _UNLIMITED_BYTES = 1 << 60
+_UNKNOWN_BYTES = 4 << 30
+"""Of a machine that doesn't tell."""
 
 
 def effective_cpu_count(root: Path = _ROOT, affinity: int | None = None) -> int:
@@ -62,6 +66,13 @@ def memory_limit_bytes(root: Path = _ROOT) -> int | None:
     texts = [_text(folder / "memory.max") for folder in _groups(root, "")]
     texts += [_text(folder / "memory.limit_in_bytes") for folder in _groups(root, "memory")]
     return min((int(one) for one in texts if one.isdigit() and int(one) < _UNLIMITED_BYTES), default=None)
+
+
+def effective_memory_bytes(root: Path = _ROOT) -> int:
+    """Give the memory that the process may fill: the machine's, or less by its control groups."""
+    found = re.search(r"^MemTotal:\s+(\d+) kB", _text(root / "proc/meminfo"), re.MULTILINE)
+    total = int(found[1]) * 1024 if found else _UNKNOWN_BYTES
+    return min(total, memory_limit_bytes(root) or total)
 
 
 def cpu_flags(root: Path = _ROOT) -> frozenset[str]:

@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-__all__ = ["GIB", "MIB", "Count", "File", "Number", "Section"]
+__all__ = ["MIB", "Count", "File", "Number", "Section"]
 
 MIB = 1 << 20
-GIB = 1 << 30
 
 
 def _no_switch(value: Any) -> Any:

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from google.rpc.status_pb2 import Status
 
 from nearfield.v1 import cluster_pb2
 from nearfield_server.core.clustering.calls import Assigned, Clustering, Head
 from nearfield_server.core.clustering.jobs import ClusterJob, JobState
 from nearfield_server.core.clustering.nouns import ClusterInfo, FitOptions, Fitted, ItemRef, Lineage, Method
-from nearfield_server.errors import NearfieldError
 from nearfield_server.rpc import payload, replies
 from nearfield_server.rpc.enums import CLUSTER_CHANGES, CLUSTER_STATES, TO_CLUSTER_METHOD, TO_LINKAGE
-from nearfield_server.rpc.status import to_status
+from nearfield_server.rpc.status import past_status
 from nearfield_server.types import DType
 
 __all__ = [
@@ -139,18 +139,9 @@ def job_progress(job: ClusterJob) -> cluster_pb2.ClusteringProgress:
     return message
 
 
-def failed(job: ClusterJob) -> Any:
-    """Give the status of a FAILED job, by the class of error that has its reason."""
-    reason, text = job.error or ("", "it failed")
-    kinds = [NearfieldError]
-    while kinds:
-        kind = kinds.pop()
-        if kind.reason == reason and kind is not NearfieldError:
-            error = kind.__new__(kind)
-            NearfieldError.__init__(error, text)
-            return to_status(error)
-        kinds += kind.__subclasses__()
-    return to_status(NearfieldError(text))
+def failed(job: ClusterJob) -> Status:
+    """Give the status of a FAILED job."""
+    return past_status(*(job.error or ("", "it failed")))
 
 
 def assign_response(found: Assigned) -> cluster_pb2.AssignResponse:

@@ -46,10 +46,10 @@ class JobRpcs:
     def operation(self, job: ClusterJob) -> operations_pb2.Operation:
         """Give a job as an Operation."""
         message = operations_pb2.Operation(name=PREFIX + job.id, done=job.ended)
-        message.metadata.Pack(cluster_replies.job_progress(job))
+        message.metadata.Pack(cluster_replies.job_progress(job), deterministic=True)
         if job.state is JobState.DONE:
             try:
-                message.response.Pack(cluster_replies.head_message(self.kept.head(job.id)))
+                message.response.Pack(cluster_replies.head_message(self.kept.head(job.id)), deterministic=True)
             except ClusteringNotFound:
                 text = "its clustering was deleted, or has expired"
                 message.error.CopyFrom(status_pb2.Status(code=code_pb2.NOT_FOUND, message=text))

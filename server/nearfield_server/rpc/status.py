@@ -19,7 +19,7 @@ from google.rpc.status_pb2 import Status
 
 from nearfield_server import errors
 
-__all__ = ["CODES", "DOMAIN", "printable", "to_status", "trailers"]
+__all__ = ["CODES", "DOMAIN", "past_status", "printable", "to_status", "trailers"]
 
 logger = logging.getLogger("nearfield.rpc")
 
@@ -78,6 +78,16 @@ def to_status(error: BaseException) -> Status:
         packed = AnyMessage()
         packed.Pack(detail)
         status.details.append(packed)
+    return status
+
+
+def past_status(reason: str, message: str) -> Status:
+    """Give the status of an error of which only reason and message were noted."""
+    kind = next((one for one in CODES if one.reason == reason), errors.NearfieldError)
+    status = Status(code=CODES[kind].value[0], message=message)
+    packed = AnyMessage()
+    packed.Pack(ErrorInfo(reason=kind.reason, domain=DOMAIN))
+    status.details.append(packed)
     return status
 
 

@@ -48,7 +48,7 @@ class ClusterMetrics:
         """Make all series."""
         jobs = Counter("nearfield_clusterings", "Clusterings that ended", ["outcome"], registry=registry)
         self._ended = {one: jobs.labels(one) for one in CLUSTER_OUTCOMES}
-        running = Gauge("nearfield_clusterings_running", "Clusterings by state", ["state"], registry=registry)
+        running = Gauge("nearfield_computations", "Computations by state", ["state"], registry=registry)
         self._running = {one: running.labels(one) for one in _STATES}
         items = Counter("nearfield_clustered_items", "Items clustered", ["method"], registry=registry)
         self._items = {one: items.labels(one) for one in CLUSTER_METHODS}
@@ -90,7 +90,7 @@ class ClusterMetrics:
         self._memory.set(figures.peak_memory_bytes)
 
     def entered(self, state: str) -> None:
-        """Count a clustering into a state: "queued" or "running"."""
+        """Count a computation into a state: "queued" or "running"."""
         self._running[state].inc()
 
     def left(self, state: str) -> None:

@@ -22,7 +22,7 @@ from nearfield_server.errors import FailedPrecondition, InvalidInput
 from nearfield_server.telemetry.cluster_metrics import ClusterMetrics
 from nearfield_server.types import FloatRows
 
-__all__ = ["Assigner"]
+__all__ = ["Assigner", "Watched", "psi"]
 
 _WINDOW = 1000
 _LEAST_WINDOW = 100
@@ -36,7 +36,7 @@ _DEVIATIONS = 3.0
 
 
 @dataclass(slots=True)
-class _Loaded:
+class Watched:
     """All that is needed of one clustering, and what was seen of new items."""
 
     ids: IntColumn
@@ -87,7 +87,7 @@ class Assigner:
         self._kept = kept
         self._gatherer = gatherer
         self._metrics = metrics
-        self._loaded: OrderedDict[str, _Loaded] = OrderedDict()
+        self._loaded: OrderedDict[str, Watched] = OrderedDict()
 
     async def assign(self, call: AssignCall) -> Assigned:
         """Put items into clusters.
@@ -132,12 +132,12 @@ class Assigner:
         """Let go of a clustering that was deleted."""
         self._loaded.pop(id_, None)
 
-    async def _load(self, id_: str) -> _Loaded:
+    async def _load(self, id_: str) -> Watched:
         if (found := self._loaded.get(id_)) is not None:
             self._loaded.move_to_end(id_)
             return found
         whole = await self._kept.load(id_)
-        loaded = _Loaded(
+        loaded = Watched(
             ids=np.array([one.id for one in whole.clusters], np.int32),
             centroids=whole.arrays.centroids.copy(),
             radii=np.array([one.radius for one in whole.clusters], np.float32),

@@ -174,7 +174,9 @@ class ComputePool:
         environment = {
             "NUMBA_NUM_THREADS": threads,
             "OMP_NUM_THREADS": threads,
-            "OPENBLAS_NUM_THREADS": threads,
+            # Beside a busy server, threads that wait by spinning cost ten times the work itself.
+            "OMP_WAIT_POLICY": "PASSIVE",
+            "OPENBLAS_NUM_THREADS": "1",
             # Whoever set it has a reason: a folder that is filled when the image is built, for one.
             "NUMBA_CACHE_DIR": os.environ.get("NUMBA_CACHE_DIR", str(cache.absolute())),
         }
