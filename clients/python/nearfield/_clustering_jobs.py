@@ -71,6 +71,6 @@ class JobPages:
 def result_of(job: ClusteringJob | None, id_: str) -> None:
     """Raise the error that a job ended with, if any."""
     if job is None:
-        raise NearfieldError(f"this is a bug: job {id_} told nothing")
+        raise AssertionError(f"this is a bug: the watch of job {id_} ended before its end")
     if job.error is not None:
         raise job.error
