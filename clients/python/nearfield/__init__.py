@@ -4,6 +4,22 @@ from nearfield._async_client import AsyncClient
 from nearfield._async_collection import AsyncCollection
 from nearfield._channel import ClientOptions
 from nearfield._client import Client
+from nearfield._cluster_options import ClusterCallOptions, ClusterOptions
+from nearfield._cluster_types import (
+    Assignment,
+    Cluster,
+    ClusterDrift,
+    ClusterExample,
+    ClusteringJob,
+    ClusterKeyword,
+    ClusterLayer,
+    ClusterLimits,
+    ClusterLineage,
+    ClusterMerge,
+    ClusterQuality,
+    ClusterTrial,
+)
+from nearfield._clustering import Clustering, ClusteringInfo
 from nearfield._collection import Collection
 from nearfield._errors import (
     Aborted,
@@ -78,6 +94,7 @@ from nearfield._vectors import MultiVectors, Quantization, SparseVectors
 __all__ = [
     "Aborted",
     "AlreadyExists",
+    "Assignment",
     "AsyncClient",
     "AsyncCollection",
     "Cancelled",
@@ -86,6 +103,21 @@ __all__ = [
     "ClassifyOptions",
     "Client",
     "ClientOptions",
+    "Cluster",
+    "ClusterCallOptions",
+    "ClusterDrift",
+    "ClusterExample",
+    "ClusterKeyword",
+    "ClusterLayer",
+    "ClusterLimits",
+    "ClusterLineage",
+    "ClusterMerge",
+    "ClusterOptions",
+    "ClusterQuality",
+    "ClusterTrial",
+    "Clustering",
+    "ClusteringInfo",
+    "ClusteringJob",
     "Collection",
     "CollectionInfo",
     "CollectionOptions",

@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar, Unpack, overload
 from nearfield import _methods
 from nearfield._cache import ModelCache, same_model
 from nearfield._channel import LOAD_SECONDS, ClientOptions, check_timeout, make_settings
+from nearfield._clusterings import Clusterings
 from nearfield._collections import Collections
 from nearfield._convert_models import aliases_of, model_of
 from nearfield._deadline import Deadline
@@ -60,7 +61,7 @@ _RequestT = TypeVar("_RequestT")
 _ReplyT = TypeVar("_ReplyT")
 
 
-class Client(Collections):
+class Client(Collections, Clusterings):
     """Talks to a Nearfield server; close it, or use it in a `with` statement.
 
     Every method raises subclasses of NearfieldError for what the server refuses, and gives up when its `timeout` (the

@@ -8,6 +8,8 @@ import typer
 
 from nearfield_server import __version__
 from nearfield_server.cli.classify import classify
+from nearfield_server.cli.cluster_command import cluster
+from nearfield_server.cli.clusterings_command import clusterings_app
 from nearfield_server.cli.collections_command import collections_app
 from nearfield_server.cli.doctor_command import doctor
 from nearfield_server.cli.embed import embed
@@ -54,12 +56,13 @@ def _root(
     settings.debug = debug
 
 
-for command in (serve, embed, rerank, classify, similarity, tokenize, export, doctor, index, search):
+for command in (serve, embed, rerank, classify, similarity, tokenize, export, doctor, index, search, cluster):
     app.command()(command)
 app.add_typer(models_app)
 app.add_typer(collections_app)
 app.add_typer(snapshots_app)
 app.add_typer(reembed_app)
+app.add_typer(clusterings_app)
 
 
 def run(arguments: list[str]) -> int:
