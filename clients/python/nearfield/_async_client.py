@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar, Unpack, overload
 
 from nearfield import _methods
 from nearfield._async_collections import AsyncCollections
+from nearfield._async_map_calls import AsyncMaps
 from nearfield._async_stream import AsyncStream
 from nearfield._async_transport import AsyncTransport
 from nearfield._cache import ModelCache, same_model
@@ -62,7 +63,7 @@ _RequestT = TypeVar("_RequestT")
 _ReplyT = TypeVar("_ReplyT")
 
 
-class AsyncClient(AsyncCollections):
+class AsyncClient(AsyncCollections, AsyncMaps):
     """Talks to a Nearfield server; close it, or use it in an `async with` statement.
 
     Every method raises subclasses of NearfieldError for what the server refuses, and gives up when its `timeout` (the
