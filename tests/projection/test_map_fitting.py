@@ -139,7 +139,7 @@ def test_new_items_are_placed_among_their_neighbors(anchors, seed):
 
 @pytest.mark.parametrize("method", SLOW)
 def test_too_many_items_for_a_method_are_refused_with_what_to_do(method):
-    with pytest.raises(InvalidInput, match="use .*PCA") as caught:
+    with pytest.raises(InvalidInput, match=r"use .*PCA") as caught:
         check_size(options(method), 2**50, "items", MAX_ITEMS[method] + 1, 8, 0)
     assert caught.value.violations[0].field == "items"
 

@@ -40,7 +40,7 @@ def test_kept_maps_are_managed(maps, make_groups):
     made = maps.project(rows, method="pca", components=3, keep_seconds=60)
     again = maps.projection(made.id)
     np.testing.assert_array_equal(again.coordinates, made.coordinates)
-    assert [one.id for one in maps.projections()][0] == made.id
+    assert maps.projections()[0].id == made.id
     placed = maps.place(made.id, rows[:5])
     np.testing.assert_allclose(placed.coordinates, made.coordinates[:5], atol=1e-5)
     maps.delete_projection(made.id)
