@@ -1,6 +1,8 @@
 """Maps by the Python clients and the command line."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -126,3 +128,10 @@ def test_the_command_takes_vectors_and_refuses_what_makes_no_sense(map_server, t
     assert main([*given, "--overwrite", "--collection", "c"]) == 2
     assert main(["project", "--out", str(out), "--overwrite", "--target", map_server.target]) == 2
     assert main(["project", str(source), "--out", str(tmp_path / "map.txt"), "--target", map_server.target]) == 2
+
+
+@pytest.mark.slow
+def test_the_python_of_the_page_runs(map_server):
+    page = (Path(__file__).parents[2] / "docs" / "maps.md").read_text("utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    exec(compile(block.replace("localhost:50051", map_server.target), "docs/maps.md", "exec"), {})

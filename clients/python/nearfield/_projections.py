@@ -15,8 +15,8 @@ from nearfield._errors import InternalError, NearfieldError
 from nearfield._inputs import make_item, one_or_many
 from nearfield._options import InputType, Truncate
 from nearfield._payload import id_message, id_of, instant_of
-from nearfield._search_requests import FilterLike, filter_fields
-from nearfield._search_types import Id
+from nearfield._search_requests import filter_fields
+from nearfield._search_types import FilterLike, Id
 from nearfield._status import error_of_status
 from nearfield._upsert import vector_bytes
 from nearfield.v1 import cluster_pb2, types_pb2
@@ -258,7 +258,7 @@ class _Batch:
 def _is_vector(value: object) -> bool:
     """Tell a vector from a sequence of token ids: by its first number."""
     if isinstance(value, np.ndarray):
-        return value.dtype.kind == "f"
+        return bool(value.dtype.kind == "f")
     return isinstance(value, (list, tuple)) and bool(value) and isinstance(value[0], (float, np.floating))
 
 

@@ -13,7 +13,7 @@ __all__ = ["DEFAULT_NEIGHBORS", "MAX_ITEMS", "check_size", "estimated_bytes", "n
 DEFAULT_NEIGHBORS = {Way.PCA: 0, Way.PACMAP: 10, Way.UMAP: 15, Way.TSNE: 90}
 MAX_ITEMS = {Way.PACMAP: 1_000_000, Way.UMAP: 500_000, Way.TSNE: 200_000}
 """More would take hours."""
-_BASE = {Way.PCA: 250 << 20, Way.PACMAP: 500 << 20, Way.UMAP: 600 << 20, Way.TSNE: 400 << 20}
+_BASE = {Way.PCA: 350 << 20, Way.PACMAP: 500 << 20, Way.UMAP: 600 << 20, Way.TSNE: 400 << 20}
 _COPIES = {Way.PCA: 3.2, Way.PACMAP: 4.2, Way.UMAP: 4.2, Way.TSNE: 3.2}
 """Of the matrix: what was gathered, what was put in order, and what the method itself makes."""
 _NEIGHBOR = 60
