@@ -6,7 +6,7 @@ import pytest
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
-from nearfield.v1 import cluster_pb2, types_pb2
+from nearfield.v1 import cluster_pb2, cluster_pb2_grpc, types_pb2
 
 
 def vectors(rows, ids=()):
@@ -161,17 +161,32 @@ def test_a_missing_id_is_named(map_stub):
 
 
 @pytest.mark.slow
-def test_pages_are_under_the_limit_of_a_reply(start_server, make_groups):
-    server = start_server(limits={"max_response_bytes": 2**20}, cluster={"threads": 1})
-    from nearfield.v1 import cluster_pb2_grpc  # noqa: PLC0415
-
-    rows, _ = make_groups(3000)
-    ids = [[{"text": f"{'x' * 400}{row}"} for row in range(start, start + 200)] for start in range(0, 3000, 200)]
+def test_what_would_take_too_much_memory_is_refused_before_it_begins(start_server, make_groups):
+    server = start_server(cluster={"memory_bytes": 2**28})
+    rows, _ = make_groups(3)
     with grpc.insecure_channel(server.target) as channel:
         stub = cluster_pb2_grpc.ClusterServiceStub(channel)
-        items = [vectors(rows[at * 200 : at * 200 + 200], part) for at, part in enumerate(ids)]
-        _, pages, _ = project(stub, options(), *items)
-    assert len(pages) > 1
-    assert all(one.ByteSize() < 2**20 for one in pages)
-    assert [one.offset for one in pages] == np.cumsum([0, *(len(one.ids) for one in pages[:-1])]).tolist()
-    assert len(rows_of(pages)) == 3000
+        code, message = refusal(stub, options(), vectors(rows))
+    assert code == "RESOURCE_EXHAUSTED"
+    assert "cluster.memory_bytes" in message
+
+
+@pytest.mark.slow
+def test_who_leaves_ends_the_work(map_server, map_stub, make_groups):
+    registry = map_server.server.metrics.registry
+
+    def counts():
+        return [registry.get_sample_value("nearfield_maps_total", {"outcome": one}) for one in ("cancelled", "done")]
+
+    before, fits = counts(), registry.get_sample_value("nearfield_map_stage_seconds_count", {"stage": "fit"})
+    rows, _ = make_groups(3000)
+    tsne = options(method=cluster_pb2.PROJECTION_METHOD_TSNE)
+    parts = [vectors(rows[start : start + 200]) for start in range(0, 3000, 200)]
+    call = map_stub.Project(iter([tsne, *parts]), timeout=120)
+    assert any(reply.progress.stage == "fit" for reply in call)
+    call.cancel()
+    # There is one worker: this waits for it.
+    head, _, _ = project(map_stub, options(), vectors(rows[:20]))
+    assert head.items == 20
+    assert counts() == [before[0] + 1, before[1] + 1]
+    assert registry.get_sample_value("nearfield_map_stage_seconds_count", {"stage": "fit"}) == fits + 1

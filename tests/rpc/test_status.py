@@ -17,6 +17,7 @@ MISSING = {
     errors.PointNotFound,
     errors.SnapshotNotFound,
     errors.ReembeddingNotFound,
+    errors.ProjectionNotFound,
 }
 NAMED = MISSING | {errors.AlreadyExists}
 

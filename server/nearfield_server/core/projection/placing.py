@@ -1,8 +1,8 @@
 """New items into a kept map, which doesn't change by it. Pure.
 
-A map by PCA has a matrix, which is exact. Other methods have none: an item goes among the nearest of up to 10,000 items
-of the map, to the mean of their places, weighted so that only those count that are about as near as the nearest. An
-item that is one of them goes to its place.
+A map by PCA has a matrix, which is exact. Other methods have none: an item goes to the median of the places of its
+nearest among up to 10,000 items of the map. Not to their mean: some of them may lie elsewhere on the map, and the mean
+would be where nothing is (docs/maps.md has figures). An item that is one of them goes to its place.
 """
 
 from __future__ import annotations
@@ -15,27 +15,20 @@ from nearfield_server.types import FloatRows
 __all__ = ["place"]
 
 _NEIGHBORS = 5
-_POWER = 4
-"""Of the inverse distance: the places of an item's neighbours may lie far apart, and nothing lies between islands."""
-_BLOCK_ROWS = 2048
-_LEAST_DISTANCE = 1e-4
+_SAME_DISTANCE = 1e-6
+"""Cosine distance under which rows are the same but for the rounding of float16."""
 
 
 def place(rows: FloatRows, arrays: MapArrays) -> FloatRows:
-    """Give the coordinates of unit rows, float32 [rows, components]."""
+    """Give the coordinates of some hundred unit rows, float32 [rows, components]: each is compared with all anchors."""
     if len(arrays.matrix):
         return np.asarray(rows @ arrays.matrix + arrays.offset, np.float32)
     anchors = arrays.anchors.astype(np.float32)
-    blocks = [_among(rows[start : start + _BLOCK_ROWS], anchors, arrays) for start in range(0, len(rows), _BLOCK_ROWS)]
-    return np.concatenate(blocks)
-
-
-def _among(rows: FloatRows, anchors: FloatRows, arrays: MapArrays) -> FloatRows:
+    anchors /= np.linalg.norm(anchors, axis=1, keepdims=True)
     similarities = rows @ anchors.T
     count = min(_NEIGHBORS, len(anchors))
     near = np.argpartition(-similarities, count - 1, axis=1)[:, :count]
-    distances = np.clip(1.0 - np.take_along_axis(similarities, near, axis=1), 0.0, 2.0)
-    weights = (distances.min(axis=1, keepdims=True) + _LEAST_DISTANCE) / (distances + _LEAST_DISTANCE)
-    weights **= _POWER
-    weights /= weights.sum(axis=1, keepdims=True)
-    return np.asarray(np.einsum("nk,nkc->nc", weights, arrays.places[near]), np.float32)
+    medians = np.median(arrays.places[near], axis=1)
+    nearest = similarities.argmax(axis=1)
+    same = similarities.max(axis=1) >= 1.0 - _SAME_DISTANCE
+    return np.where(same[:, None], arrays.places[nearest], medians).astype(np.float32)

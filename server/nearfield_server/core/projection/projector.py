@@ -34,6 +34,8 @@ __all__ = ["MapTools", "Projector"]
 _READ_SHARE = 0.2
 """Of the progress: reading a collection."""
 _PLACED_COPIES = 2
+_PLACED_ROWS = 512
+"""Placed at once: a caller who leaves ends it between two blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ class Projector:
             head = self._tools.kept.head(call.projection)
             checker: CheckSize = partial(_check_placed, head, self._tools.memory_bytes)
             origin = head.origin
-            embedding = replace(head.embedding, model=origin.model, dimensions=origin.dimensions)
+            width = origin.dimensions if origin.model else None
+            embedding = replace(head.embedding, model=origin.model, dimensions=width)
             return self._tools.gatherer.begin(checker), embedding
         check_libraries(call.options.method)
         if call.ttl_seconds:
@@ -128,9 +131,13 @@ class Projector:
         matter = gathered.matter
         assert matter is not None  # noqa: S101 - nothing begins without an item
         _check_model(head, gathered, "items" if call.collection is None else "options.collection")
-        told("place", _READ_SHARE)
         arrays = await self._tools.kept.arrays(call.projection)
-        coordinates = await asyncio.to_thread(lambda: place(read_rows(matter.place()["rows"]), arrays))
+        rows = read_rows(matter.place()["rows"])
+        coordinates = np.empty((len(rows), head.projected.options.components), np.float32)
+        for start in range(0, len(rows), _PLACED_ROWS):
+            told("place", _READ_SHARE + (1.0 - _READ_SHARE) * start / len(rows))
+            block = slice(start, start + _PLACED_ROWS)
+            coordinates[block] = await asyncio.to_thread(place, rows[block], arrays)
         return Projection(head=head, coordinates=coordinates, ids=list(matter.ids))
 
 
