@@ -135,3 +135,21 @@ def test_the_python_of_the_page_runs(map_server):
     page = (Path(__file__).parents[2] / "docs" / "maps.md").read_text("utf-8")
     (block,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     exec(compile(block.replace("localhost:50051", map_server.target), "docs/maps.md", "exec"), {})
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("method", ["pacmap", "umap", "tsne"])
+def test_every_method_works_in_a_worker(map_server, make_groups, method):
+    rows, of = make_groups(400)
+    told = []
+    with nearfield.Client(map_server.target, timeout=280) as client:
+        made = client.project(rows[:300], method=method, keep_seconds=60, on_progress=told.append)
+        placed = client.place(made.id, rows)
+        client.delete_projection(made.id)
+    assert made.method == method
+    assert made.trustworthiness > 0.8
+    assert {one.stage for one in told} >= {"fit"}
+    np.testing.assert_array_equal(placed.coordinates[:300], made.coordinates)
+    centres = np.stack([np.median(made.coordinates[of[:300] == one], axis=0) for one in range(4)])
+    nearest = np.linalg.norm(placed.coordinates[300:, None] - centres, axis=2).argmin(axis=1)
+    assert np.mean(nearest == of[300:]) > 0.9

@@ -12,7 +12,8 @@ import grpc
 
 from nearfield import _projection_methods as methods
 from nearfield._async_transport import AsyncTransport, closing_told
-from nearfield._channel import call_deadline
+from nearfield._channel import call_deadline, check_timeout
+from nearfield._deadline import Deadline
 from nearfield._ending import Ending
 from nearfield._projections import (
     PlaceOptions,
@@ -84,7 +85,7 @@ class AsyncMaps:
         await self._transport.call(methods.DELETE_PROJECTION, request, call_deadline(self._transport.settings, timeout))
 
     async def _project(self, first: cluster_pb2.ProjectRequest, items: object, options: PlaceOptions) -> Projection:
-        deadline = call_deadline(self._transport.settings, options.get("timeout"))
+        deadline = Deadline(check_timeout(options.get("timeout")))
         call = self._transport.start("stream_stream", methods.PROJECT, None, deadline.timeout())
 
         async def send() -> None:

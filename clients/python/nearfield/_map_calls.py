@@ -8,7 +8,8 @@ from typing import Any, Unpack
 import grpc
 
 from nearfield import _projection_methods as methods
-from nearfield._channel import call_deadline
+from nearfield._channel import call_deadline, check_timeout
+from nearfield._deadline import Deadline
 from nearfield._projections import (
     PlaceOptions,
     Projection,
@@ -91,7 +92,7 @@ class Maps:
                 for call in calls:
                     call.cancel()
 
-        deadline = call_deadline(self._transport.settings, options.get("timeout"))
+        deadline = Deadline(check_timeout(options.get("timeout")))
         calls.append(self._transport.start("stream_stream", methods.PROJECT, send(), deadline.timeout()))
         if raised:  # before there was a call to cancel
             calls[0].cancel()

@@ -93,7 +93,7 @@ class PlaceOptions(TypedDict, total=False):
         ids: what the items are called, one each.
         batch_size: items in one message; 128.
         on_progress: called with every stage and about twice a second.
-        timeout: seconds for the whole call; None is the client's own default.
+        timeout: seconds for the whole call; None is no limit, for maps may take minutes.
     """
 
     collection: str | None

@@ -61,6 +61,6 @@ def _others(
     values = similarities[kept].reshape(len(near), -1)
     # A cell may hold too few: the nearest one stands for those that are missing.
     missing = others < 0
-    others = np.where(missing, np.where(others[:, :1] < 0, own[:, None] - 1, others[:, :1]), others)
+    others = np.where(missing, np.where(others[:, :1] < 0, np.abs(own[:, None] - 1), others[:, :1]), others)
     values = np.where(missing, np.where(missing[:, :1], 0.0, values[:, :1]), values)
     return others.astype(np.int32), values.astype(np.float32)
