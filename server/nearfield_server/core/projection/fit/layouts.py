@@ -78,15 +78,16 @@ def pacmap(ground: Ground) -> FloatRows:
 
 def umap(ground: Ground) -> FloatRows:
     """Lay out by UMAP, from the coordinates of PCA on."""
-    from umap import UMAP
-
     count = len(ground.rows)
     near = np.hstack([np.arange(count, dtype=np.int32)[:, None], ground.near[:, :-1]])
     distances = np.hstack([np.zeros((count, 1), np.float32), ground.distances[:, :-1]])
     start = fit_linear(ground.rows, ground.components).coordinates
     start = 10.0 * start / max(float(np.abs(start).max()), 1e-12)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that transform() won't work, which nobody asks for
+        # That transform() and the parametric UMAP won't work, which nobody asks for.
+        warnings.simplefilter("ignore")
+        from umap import UMAP
+
         reducer = UMAP(
             n_components=ground.components,
             n_neighbors=near.shape[1],
