@@ -37,6 +37,8 @@ from nearfield_server.core.memory import bound_arenas
 from nearfield_server.core.models import ModelRegistry
 from nearfield_server.core.pipeline import Pipeline
 from nearfield_server.core.points import Points
+from nearfield_server.core.projection.kept import KeptProjections
+from nearfield_server.core.projection.projector import MapTools, Projector
 from nearfield_server.core.query_vectors import QueryVectors
 from nearfield_server.core.recommender import Recommender
 from nearfield_server.core.reembedder import Reembedder
@@ -66,6 +68,7 @@ from nearfield_server.rpc.interceptor import CallInterceptor
 from nearfield_server.rpc.models import ModelServicer
 from nearfield_server.rpc.operations import JobRpcs, OperationsServicer
 from nearfield_server.rpc.points import PointRpcs
+from nearfield_server.rpc.projections import MapRpcs, ProjectionRpcs
 from nearfield_server.rpc.reembeddings import ReembeddingRpcs
 from nearfield_server.rpc.search_service import SearchServicer
 from nearfield_server.rpc.searches import Finders, SearchRpcs
@@ -239,7 +242,15 @@ class Server:
         parts = ClusterTools(clusterer, gatherer, self._clusterings, assigner, self._cluster_jobs)
         rpcs = ClusterRpcs(parts, self.registry, limits, self._config.stream.idle_seconds)
         jobs = JobRpcs(self._cluster_jobs, self._clusterings)
-        return ClusterServicer(rpcs, jobs), jobs
+        return ClusterServicer(rpcs, jobs, self._build_maps(gatherer)), jobs
+
+    def _build_maps(self, gatherer: Gatherer) -> ProjectionRpcs:
+        """Make what projects, and what keeps that."""
+        config, metrics = self._config.cluster, self.metrics.cluster
+        self._projections = KeptProjections(self._config.data_dir / "projections", config.max_kept, metrics)
+        projector = Projector(MapTools(gatherer, self._pool, self._projections, metrics, config.memory_bytes))
+        tools = MapRpcs(projector, gatherer, self._projections)
+        return ProjectionRpcs(tools, self.registry, config.max_ttl_seconds, self._config.stream.idle_seconds)
 
     async def start(self) -> None:
         """Listen, open the collections, then load all models at once. Health is SERVING when this returns.
@@ -258,6 +269,7 @@ class Server:
         await self._reembedder.open()
         await self.collections.open()
         await self._clusterings.open()
+        await self._projections.open()
         self.metrics.search.watch(partial(_stats, self.collections, asyncio.get_running_loop()))
         folders = {name: _folder(path) for name, path in self._config.models.items()}
         await self._lifecycle.start(folders)
@@ -289,6 +301,7 @@ class Server:
         await self._cluster_jobs.close()
         await self._pool.close()
         await self._clusterings.close()
+        await self._projections.close()
         await self._reembedder.close()
         await self.collections.close()
         await self._lifecycle.close()

@@ -18,6 +18,7 @@ MISSING = {
     errors.SnapshotNotFound,
     errors.ReembeddingNotFound,
     errors.ClusteringNotFound,
+    errors.ProjectionNotFound,
 }
 NAMED = MISSING | {errors.AlreadyExists}
 

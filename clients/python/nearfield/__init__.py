@@ -53,6 +53,7 @@ from nearfield._options import (
     StreamOptions,
     TokenizeOptions,
 )
+from nearfield._projections import PlaceOptions, Projection, ProjectionProgress, ProjectOptions
 from nearfield._reembeddings import Reembedding, ReembedOptions
 from nearfield._retry import RetryPolicy
 from nearfield._search_stream import SearchStreamResult
@@ -147,8 +148,12 @@ __all__ = [
     "OutOfRange",
     "OutputOptions",
     "PermissionDenied",
+    "PlaceOptions",
     "Point",
     "PointId",
+    "ProjectOptions",
+    "Projection",
+    "ProjectionProgress",
     "Quantization",
     "RankedDocument",
     "RecommendOptions",

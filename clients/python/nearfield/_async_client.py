@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar, Unpack, overload
 from nearfield import _methods
 from nearfield._async_clusterings import AsyncClusterings
 from nearfield._async_collections import AsyncCollections
+from nearfield._async_map_calls import AsyncMaps
 from nearfield._async_stream import AsyncStream
 from nearfield._async_transport import AsyncTransport
 from nearfield._cache import ModelCache, same_model
@@ -63,7 +64,7 @@ _RequestT = TypeVar("_RequestT")
 _ReplyT = TypeVar("_ReplyT")
 
 
-class AsyncClient(AsyncCollections, AsyncClusterings):
+class AsyncClient(AsyncCollections, AsyncClusterings, AsyncMaps):
     """Talks to a Nearfield server; close it, or use it in an `async with` statement.
 
     Every method raises subclasses of NearfieldError for what the server refuses, and gives up when its `timeout` (the

@@ -18,6 +18,7 @@ from nearfield._embed_jobs import EmbedJob, MultiJob, SparseJob
 from nearfield._errors import EXCHANGED, Aborted, NearfieldError
 from nearfield._health import ReadyWait
 from nearfield._jobs import Job
+from nearfield._map_calls import Maps
 from nearfield._model import Model
 from nearfield._options import (
     ClassifyOptions,
@@ -61,7 +62,7 @@ _RequestT = TypeVar("_RequestT")
 _ReplyT = TypeVar("_ReplyT")
 
 
-class Client(Collections, Clusterings):
+class Client(Collections, Clusterings, Maps):
     """Talks to a Nearfield server; close it, or use it in a `with` statement.
 
     Every method raises subclasses of NearfieldError for what the server refuses, and gives up when its `timeout` (the

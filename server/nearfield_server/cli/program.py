@@ -17,6 +17,7 @@ from nearfield_server.cli.export_command import export
 from nearfield_server.cli.failures import settings
 from nearfield_server.cli.index import index
 from nearfield_server.cli.models_command import models_app
+from nearfield_server.cli.project import project
 from nearfield_server.cli.reembed_command import reembed_app
 from nearfield_server.cli.rerank import rerank
 from nearfield_server.cli.search import search
@@ -56,7 +57,7 @@ def _root(
     settings.debug = debug
 
 
-for command in (serve, embed, rerank, classify, similarity, tokenize, export, doctor, index, search, cluster):
+for command in (serve, embed, rerank, classify, similarity, tokenize, export, doctor, index, search, cluster, project):
     app.command()(command)
 app.add_typer(models_app)
 app.add_typer(collections_app)

@@ -7,9 +7,7 @@ Rows are put into an order of their own first, so that the order of the input do
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -36,6 +34,7 @@ from nearfield_server.core.clustering.nouns import (
     Quality,
     Trial,
 )
+from nearfield_server.core.computing.stages import Stages
 from nearfield_server.types import FloatRows
 
 __all__ = ["FitJob", "Previous", "fit"]
@@ -92,27 +91,9 @@ class _Groups:
     warnings: list[str] = field(default_factory=list)
 
 
-class _Clock:
-    """Tells stages and times them."""
-
-    def __init__(self, told: Told) -> None:
-        self._told = told
-        self._done = 0.0
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[Callable[[float], None]]:
-        share, before = _SHARES[name], self._done
-        self._told(name, before)
-        started = time.perf_counter()
-        yield lambda part: self._told(name, before + share * part)
-        self.seconds[name] = time.perf_counter() - started
-        self._done = before + share
-
-
 def fit(job: FitJob, told: Told = lambda _stage, _fraction: None) -> tuple[Fitted, Arrays]:
     """Cluster one or more unit rows. `told` hears the stage and the share of all work that is done."""
-    clock = _Clock(told)
+    clock = Stages(told, _SHARES)
     with threadpool_limits(1 if job.rows.size <= _ALONE else None):
         with clock.stage("order"):
             items = Ordered.of(job.rows, job.keys)
