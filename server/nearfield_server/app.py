@@ -248,7 +248,7 @@ class Server:
         """Make what projects, and what keeps that."""
         config, metrics = self._config.cluster, self.metrics.cluster
         self._projections = KeptProjections(self._config.data_dir / "projections", config.max_kept, metrics)
-        projector = Projector(MapTools(gatherer, self._pool, self._projections, metrics, config.memory_bytes))
+        projector = Projector(MapTools(gatherer, self._pool, self._projections, metrics, config.computation_bytes))
         tools = MapRpcs(projector, gatherer, self._projections)
         return ProjectionRpcs(tools, self.registry, config.max_ttl_seconds, self._config.stream.idle_seconds)
 
