@@ -30,6 +30,7 @@ from nearfield_server.core.collection_vectors import CollectionVectors
 from nearfield_server.core.collections import Collections
 from nearfield_server.core.computing.gatherer import Gatherer
 from nearfield_server.core.computing.pool import ComputePool, PoolSettings
+from nearfield_server.core.dedup.deduplicator import Deduplicator
 from nearfield_server.core.duplicates import DuplicateFinder
 from nearfield_server.core.embedder import Embedder
 from nearfield_server.core.lifecycle import Lifecycle, LifecycleSettings
@@ -60,6 +61,7 @@ from nearfield_server.rpc.cluster_convert import start_call_of
 from nearfield_server.rpc.cluster_service import ClusterServicer
 from nearfield_server.rpc.clusters import ClusterLimits, ClusterRpcs, ClusterTools
 from nearfield_server.rpc.collections import CollectionRpcs
+from nearfield_server.rpc.deduplication import DedupRpcs
 from nearfield_server.rpc.embed import EmbedServicer, UseCases
 from nearfield_server.rpc.health import HealthServicer
 from nearfield_server.rpc.interceptor import CallInterceptor
@@ -143,7 +145,7 @@ class Server:
         use_cases = UseCases(
             Embedder(self.registry, pipeline), Reranker(self.registry, pipeline), Classifier(self.registry, pipeline)
         )
-        stream = StreamSettings(window_inputs=config.stream.window_inputs, idle_seconds=config.stream.idle_seconds)
+        stream = _stream(config)
         search = self._build_search(use_cases)
         clusters, jobs = self._build_clusters(use_cases)
         servicers = Servicers(
@@ -239,7 +241,9 @@ class Server:
         parts = ClusterTools(clusterer, gatherer, self._clusterings, assigner, self._cluster_jobs)
         rpcs = ClusterRpcs(parts, self.registry, limits, self._config.stream.idle_seconds)
         jobs = JobRpcs(self._cluster_jobs, self._clusterings)
-        return ClusterServicer(rpcs, jobs), jobs
+        stream = _stream(self._config)
+        deduplication = DedupRpcs(Deduplicator(gatherer, config.memory_bytes), self.registry, self.metrics, stream)
+        return ClusterServicer(rpcs, jobs, deduplication), jobs
 
     async def start(self) -> None:
         """Listen, open the collections, then load all models at once. Health is SERVING when this returns.
@@ -307,6 +311,10 @@ class Server:
     def _readiness(self) -> tuple[bool, dict[str, str]]:
         states = self._health.states()
         return states[""], {name or "server": "SERVING" if state else "NOT_SERVING" for name, state in states.items()}
+
+
+def _stream(config: Config) -> StreamSettings:
+    return StreamSettings(window_inputs=config.stream.window_inputs, idle_seconds=config.stream.idle_seconds)
 
 
 def _engine(config: Config, folder: Path) -> Engine:

@@ -10,6 +10,7 @@ from google.longrunning import operations_pb2
 
 from nearfield.v1 import cluster_pb2, cluster_pb2_grpc
 from nearfield_server.rpc.clusters import ClusterRpcs
+from nearfield_server.rpc.deduplication import DedupRpcs
 from nearfield_server.rpc.operations import JobRpcs
 
 __all__ = ["ClusterServicer"]
@@ -18,10 +19,11 @@ __all__ = ["ClusterServicer"]
 class ClusterServicer(cluster_pb2_grpc.ClusterServiceServicer):
     """Clusterings, near-duplicates, maps and classifiers."""
 
-    def __init__(self, clusters: ClusterRpcs, jobs: JobRpcs) -> None:
+    def __init__(self, clusters: ClusterRpcs, jobs: JobRpcs, deduplication: DedupRpcs) -> None:
         """Put the parts together."""
         self._clusters = clusters
         self._jobs = jobs
+        self._deduplication = deduplication
 
     async def Cluster(self, request: cluster_pb2.ClusterRequest, context: Any) -> cluster_pb2.ClusterResponse:
         """Cluster, and wait for the result."""
@@ -70,3 +72,7 @@ class ClusterServicer(cluster_pb2_grpc.ClusterServiceServicer):
     async def Assign(self, request: cluster_pb2.AssignRequest, context: Any) -> cluster_pb2.AssignResponse:
         """Put new items into clusters."""
         return await self._clusters.assign(request, context)
+
+    async def Deduplicate(self, requests: Any, context: Any) -> None:
+        """Tell of each item whether it says what an earlier one said."""
+        await self._deduplication.deduplicate(requests, context)
