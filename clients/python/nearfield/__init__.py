@@ -5,6 +5,7 @@ from nearfield._async_collection import AsyncCollection
 from nearfield._channel import ClientOptions
 from nearfield._client import Client
 from nearfield._collection import Collection
+from nearfield._dedup_types import DeduplicateOptions, DuplicateVerdict
 from nearfield._errors import (
     Aborted,
     AlreadyExists,
@@ -91,7 +92,9 @@ __all__ = [
     "CollectionOptions",
     "DataLoss",
     "DeadlineExceeded",
+    "DeduplicateOptions",
     "DuplicateGroup",
+    "DuplicateVerdict",
     "EmbedOptions",
     "EmbedResult",
     "EmbeddedChunks",
