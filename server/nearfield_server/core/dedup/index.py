@@ -1,8 +1,8 @@
 """The nearest of the unit rows seen so far, by cosine; rows are only ever added.
 
 Few rows are compared with all: one matrix product. More lie in cells (k-means, faiss inverted lists), of which a search
-looks into the nearest. Cells are made anew whenever there are four times as many rows, twice the square root of them,
-so that a search costs about the square root of the rows and all training together about as much as one pass.
+looks into the nearest. Cells are made anew whenever there are four times as many rows, four times the square root of
+them: a search costs little more than the square root of the rows, making cells a few thousandths of embedding.
 
 Calls are for one thread at a time, off the event loop: faiss lets other threads of Python run, and takes one core.
 """
@@ -23,11 +23,13 @@ EXACT_ROWS = 4096
 """Up to so many rows the search is exact."""
 _GROWTH = 4
 _LEAST_CAPACITY = 256
-_CELLS_PER_ROOT = 2
-_PROBED_SHARE = 16
-_LEAST_PROBES = 16
-_SAMPLES_PER_CELL = 48
-_ITERATIONS = 8
+_CELLS_PER_ROOT = 4
+_PROBED_SHARE = 24
+_LEAST_PROBES = 32
+"""With 13,000 real texts 32 of 454 cells find 99.4% of the neighbours from 0.7 on, and 16 find 98.7%."""
+_LEAST_PER_CELL = 4
+_SAMPLES_PER_CELL = 24
+_ITERATIONS = 6
 _COPIED_ROWS = 16_384
 
 Slots = npt.NDArray[np.int64]
@@ -96,7 +98,7 @@ class NearIndex:
         import faiss  # noqa: PLC0415  only long streams need it
 
         _one_thread()
-        cells = int(_CELLS_PER_ROOT * math.sqrt(self._count))
+        cells = max(1, min(int(_CELLS_PER_ROOT * math.sqrt(self._count)), self._count // _LEAST_PER_CELL))
         made = faiss.IndexIVFFlat(
             faiss.IndexFlatIP(self._dimensions), self._dimensions, cells, faiss.METRIC_INNER_PRODUCT
         )
