@@ -9,6 +9,7 @@ import typer
 from nearfield_server import __version__
 from nearfield_server.cli.classify import classify
 from nearfield_server.cli.collections_command import collections_app
+from nearfield_server.cli.dedup_command import dedup
 from nearfield_server.cli.doctor_command import doctor
 from nearfield_server.cli.embed import embed
 from nearfield_server.cli.export_command import export
@@ -54,7 +55,7 @@ def _root(
     settings.debug = debug
 
 
-for command in (serve, embed, rerank, classify, similarity, tokenize, export, doctor, index, search):
+for command in (serve, embed, rerank, classify, similarity, tokenize, export, doctor, index, search, dedup):
     app.command()(command)
 app.add_typer(models_app)
 app.add_typer(collections_app)
