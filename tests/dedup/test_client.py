@@ -127,10 +127,12 @@ def test_an_endless_iterable_is_pulled_only_as_far_as_needed(server):
             yield row
 
     async def go():
-        async with nearfield.AsyncClient(server.target) as client:
-            async with aclosing(client.deduplicate(items(), threshold=0.5, batch_size=8)) as verdicts:
-                for _ in range(20):
-                    await anext(verdicts)
+        async with (
+            nearfield.AsyncClient(server.target) as client,
+            aclosing(client.deduplicate(items(), threshold=0.5, batch_size=8)) as verdicts,
+        ):
+            for _ in range(20):
+                await anext(verdicts)
 
     before = next(pulled)
     asyncio.run(go())
