@@ -37,6 +37,7 @@ def deduplicate(server, request):
     return Calls(server.target, request.param == "asyncio")
 
 
+@pytest.mark.slow
 def test_one_verdict_each_in_order(deduplicate, is_near):
     verdicts = deduplicate(["a dog barks", "zebra", "the dog is barking", "a dog barks "], threshold=0.85, batch_size=2)
     assert [one.index for one in verdicts] == [0, 1, 2, 3]
@@ -66,6 +67,7 @@ def test_texts_vectors_and_both_may_follow_each_other(deduplicate):
     assert [one.kind for one in verdicts] == ["unique", "exact", "near", "near", "unique"]
 
 
+@pytest.mark.slow
 def test_what_the_iterable_raises_is_raised_after_the_verdicts(deduplicate):
     def items():
         yield from ["a", "b", "a"]
@@ -139,6 +141,7 @@ def test_an_endless_iterable_is_pulled_only_as_far_as_needed(server):
     assert next(pulled) - before <= 20 + 6 * 8
 
 
+@pytest.mark.slow
 def test_against_a_collection(deduplicate, collection, is_near):
     verdicts = deduplicate(["a dog barks", "zebra"], collection=collection.name)
     assert is_near(verdicts[0], "dog", "exact")

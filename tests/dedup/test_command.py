@@ -28,6 +28,7 @@ def lines(path):
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
+@pytest.mark.slow
 def test_jsonl_keeps_every_field_of_the_rows_that_stay(dedup, tmp_path):
     rows = [{"text": text, "n": at} | ({"extra": [1]} if at == 1 else {}) for at, text in enumerate(TEXTS)]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n\n" for row in rows))
@@ -42,6 +43,7 @@ def test_jsonl_keeps_every_field_of_the_rows_that_stay(dedup, tmp_path):
     assert 0.8 <= gone[1]["similarity"] < 1
 
 
+@pytest.mark.slow
 def test_the_longest_stays_when_asked_for(dedup, tmp_path):
     (tmp_path / "in.txt").write_text("\n".join(TEXTS))
     code, _ = dedup(tmp_path / "in.txt", "--out", tmp_path / "out.txt", "--threshold", "0.8", "--keep", "longest")

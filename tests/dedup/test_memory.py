@@ -86,3 +86,23 @@ def test_what_is_held_is_at_most_what_was_asked_for_before(lexical_check):
     most = seen.bytes_of(batch)
     seen.decide(batch, 0.9)
     assert 0 < seen.bytes <= most + 64 * 2
+
+
+@pytest.mark.parametrize("lexical_check", [False, True])
+def test_one_item_five_thousand_times_and_none_at_all(lexical_check):
+    seen = Seen(WIDTH, hold_all=True, lexical_check=lexical_check)
+    row = np.eye(1, WIDTH, dtype=np.float32)
+    kinds = []
+    for start in range(0, 5000, 500):
+        batch = Batch(
+            rows=np.repeat(row, 500, axis=0),
+            # Other keys, as if they differed in what doesn't count for vectors.
+            keys=[(start + one).to_bytes(16, "big") for one in range(500)],
+            texts=["annual report"] * 500,
+            references=[Reference(None, start + one) for one in range(500)],
+            stored=[Found(Kind.UNIQUE)] * 500,
+        )
+        kinds += [one.kind for one in seen.decide(batch, 0.9)]
+    assert kinds == [Kind.UNIQUE, *[Kind.NEAR] * 4999]
+    nothing = Batch(rows=row[:0], keys=[], texts=[], references=[], stored=[])
+    assert seen.decide(nothing, 0.9) == []
