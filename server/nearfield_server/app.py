@@ -145,7 +145,9 @@ class Server:
         use_cases = UseCases(
             Embedder(self.registry, pipeline), Reranker(self.registry, pipeline), Classifier(self.registry, pipeline)
         )
-        stream = _stream(config)
+        self._stream = stream = StreamSettings(
+            window_inputs=config.stream.window_inputs, idle_seconds=config.stream.idle_seconds
+        )
         search = self._build_search(use_cases)
         clusters, jobs = self._build_clusters(use_cases)
         servicers = Servicers(
@@ -241,8 +243,8 @@ class Server:
         parts = ClusterTools(clusterer, gatherer, self._clusterings, assigner, self._cluster_jobs)
         rpcs = ClusterRpcs(parts, self.registry, limits, self._config.stream.idle_seconds)
         jobs = JobRpcs(self._cluster_jobs, self._clusterings)
-        stream = _stream(self._config)
-        deduplication = DedupRpcs(Deduplicator(gatherer, config.memory_bytes), self.registry, self.metrics, stream)
+        deduplicator = Deduplicator(gatherer, config.memory_bytes)
+        deduplication = DedupRpcs(deduplicator, self.registry, self.metrics, self._stream)
         return ClusterServicer(rpcs, jobs, deduplication), jobs
 
     async def start(self) -> None:
@@ -311,10 +313,6 @@ class Server:
     def _readiness(self) -> tuple[bool, dict[str, str]]:
         states = self._health.states()
         return states[""], {name or "server": "SERVING" if state else "NOT_SERVING" for name, state in states.items()}
-
-
-def _stream(config: Config) -> StreamSettings:
-    return StreamSettings(window_inputs=config.stream.window_inputs, idle_seconds=config.stream.idle_seconds)
 
 
 def _engine(config: Config, folder: Path) -> Engine:

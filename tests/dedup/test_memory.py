@@ -88,6 +88,7 @@ def test_what_is_held_is_at_most_what_was_asked_for_before(lexical_check):
     assert 0 < seen.bytes <= most + 64 * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lexical_check", [False, True])
 def test_one_item_five_thousand_times_and_none_at_all(lexical_check):
     seen = Seen(WIDTH, hold_all=True, lexical_check=lexical_check)

@@ -39,7 +39,7 @@ class Job:
 
 def choose_threshold(client: Client, job: Job) -> dict[str, Any]:
     """Give the option that says where duplicates begin: the valley of the data, or the level "normal"."""
-    options = job.options | {"threshold": 1.0, "compare_all": True}
+    options = job.options | {"threshold": 1.0, "compare_all": True, "lexical_check": False}
     items = (item for item, _ in islice(job.input.items(), _AUTO_ROWS))
     with (
         closing(client.deduplicate(items, **options)) as verdicts,
