@@ -21,6 +21,7 @@ from nearfield._cluster_types import (
 )
 from nearfield._clustering import Clustering, ClusteringInfo
 from nearfield._collection import Collection
+from nearfield._dedup_types import DeduplicateOptions, DuplicateVerdict
 from nearfield._errors import (
     Aborted,
     AlreadyExists,
@@ -124,7 +125,9 @@ __all__ = [
     "CollectionOptions",
     "DataLoss",
     "DeadlineExceeded",
+    "DeduplicateOptions",
     "DuplicateGroup",
+    "DuplicateVerdict",
     "EmbedOptions",
     "EmbedResult",
     "EmbeddedChunks",
