@@ -1,4 +1,4 @@
-"""A map's data as one JSON object of short strings, which page/data.js unpacks.
+"""A map's data as JSON of short strings, and its texts apart from it; page/data.js unpacks both.
 
 Coordinates are 16-bit integers over the longer side, finer than a pixel until far in; clusters are places in the list
 of clusters, the largest number being noise; texts are cut, and gzip makes a fifth of them. JSON can't close the script
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from nearfield_server.cli.maps.data import NOISE, Cluster, MapData
 from nearfield_server.cli.maps.palette import DARK, LIGHT, NOISE_DARK, NOISE_LIGHT, choose
 
-__all__ = ["MAX_CHARACTERS", "encode", "squared"]
+__all__ = ["MAX_CHARACTERS", "encode", "encode_items", "squared"]
 
 MAX_CHARACTERS = 300
 """Of a text; longer ones are cut."""
@@ -36,13 +36,17 @@ def encode(data: MapData, clusters: list[Cluster]) -> str:
         "coordinates": _base64(_quantised(squared(data.coordinates))),
         "clusterBytes": 4 if wide else 2,
         "clusters": _packed(_places(data.clusters, clusters).astype("<u4" if wide else "<u2").tobytes()),
-        "items": _packed(json.dumps({"texts": [_cut(text) for text in data.texts], "ids": list(data.ids)}).encode()),
         "names": [one.name for one in clusters],
         "colours": choose([one.centre for one in clusters]),
         "light": [*LIGHT, NOISE_LIGHT],
         "dark": [*DARK, NOISE_DARK],
     }
     return json.dumps(whole, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def encode_items(data: MapData) -> str:
+    """Write texts and ids, by far the most of a page, as base64."""
+    return _packed(json.dumps({"texts": [_cut(text) for text in data.texts], "ids": list(data.ids)}).encode())
 
 
 def squared(coordinates: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 
 from nearfield_server.cli.maps.data import MapData, clusters_of, plain
-from nearfield_server.cli.maps.encoding import encode
+from nearfield_server.cli.maps.encoding import encode, encode_items
 
 __all__ = ["SCRIPTS", "write_map"]
 
@@ -30,6 +30,7 @@ def write_map(path: str | Path, data: MapData) -> None:
         "LIBRARY": library,
         "DATA": encode(data, clusters_of(data)),
         "SCRIPT": script,
+        "ITEMS": encode_items(data),
     }
     # Once through the template, so that a title that looks like a place isn't filled in.
     pieces = _asset("map.html").split("@@")

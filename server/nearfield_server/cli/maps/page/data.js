@@ -41,8 +41,10 @@ const readData = async () => {
   };
 };
 
+// They stand behind the scripts, so that a long page draws before all of it is read.
 const readItems = async (data) => {
-  const items = await unpacked(data.raw.items).json();
+  if (document.readyState === 'loading') await new Promise((done) => document.addEventListener('DOMContentLoaded', done));
+  const items = await unpacked(element('texts').textContent).json();
   data.texts = items.texts;
   data.ids = items.ids;
 };

@@ -41,9 +41,9 @@ const createLabels = (canvas, view, data) => {
       const [x, y] = label.centre.map((value) => (value * scale * height) / 2);
       const [w, h] = label.half.map((value) => value + LABELS.pad / 2);
       const free = (shift) => taken.every((box) => Math.abs(box.x - x) >= box.w + w || Math.abs(box.y - y - shift) >= box.h + h);
-      const spread = label.spread * scale * height;
+      const spread = (label.spread * scale * height) / 2;
       const aside = Math.min(spread, LABELS.wide / 2) + h + 3;
-      const shift = (spread > LABELS.wide ? [0, aside, -aside] : [aside, -aside]).find(free);
+      const shift = (spread * 2 > LABELS.wide ? [0, aside, -aside] : [aside, -aside]).find(free);
       label.placed = shift !== undefined;
       if (label.placed) taken.push({ x, y: y + shift, w, h });
       if (label.placed) label.shift = shift;

@@ -72,7 +72,7 @@ const createApp = (data, view, labels) => {
   const chips = () => [
     ...Array.from(focus.clusters, (place) => ({ label: shown(data.names[place]), colour: colourOf(place), clear: () => update({ clusters: new Set([...focus.clusters].filter((other) => other !== place)) }) })),
     ...(focus.query ? [{ label: `“${focus.query}”`, clear: () => search('') }] : []),
-    ...(focus.picked ? [{ label: 'Lasso', clear: () => update({ picked: null }) }] : []),
+    ...(focus.picked ? [{ label: 'Selection', clear: () => update({ picked: null }) }] : []),
   ];
 
   const update = (changes) => {
