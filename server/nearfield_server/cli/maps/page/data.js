@@ -26,7 +26,7 @@ const readData = async () => {
   const sizes = new Uint32Array(noise + 1);
   const clusters = places.map((place) => Math.min(place, noise));
   for (const place of clusters) sizes[place]++;
-  return {
+  const data = {
     raw,
     count: raw.count,
     x: Float32Array.from({ length: raw.count }, (_, i) => (steps[i] / 65535) * 2 - 1),
@@ -39,6 +39,8 @@ const readData = async () => {
     texts: [],
     ids: [],
   };
+  data.centres = centresOf(data);
+  return data;
 };
 
 // They stand behind the scripts, so that a long page draws before all of it is read.

@@ -21,7 +21,7 @@ const createLabels = (canvas, view, data) => {
   const context = canvas.getContext('2d');
   const family = getComputedStyle(document.body).fontFamily;
   const largest = Math.max(1, data.sizes[0]);
-  const labels = centresOf(data).slice(0, LABELS.most).map(({ centre, spread }, place) => {
+  const labels = data.centres.slice(0, LABELS.most).map(({ centre, spread }, place) => {
     const height = (narrow.matches ? 10 : 11.5) + 3.5 * Math.sqrt(data.sizes[place] / largest);
     const font = `600 ${height.toFixed(1)}px ${family}`;
     context.font = font;

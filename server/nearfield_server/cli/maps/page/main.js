@@ -48,7 +48,10 @@ const createApp = (data, view, labels) => {
   };
   const items = createItems(data, say);
   const panel = createPanel(data, {
-    clusters: (places) => update({ clusters: places }),
+    clusters: (places) => {
+      update({ clusters: places });
+      if (places.size === 1) view.reveal(data.centres[[...places][0]].centre);
+    },
     noise: (on) => update({ noise: on }),
   });
 

@@ -26,7 +26,7 @@ const createView = (canvas, data) => {
   const rows = Array.from({ length: data.count }, (_, i) => [data.x[i], data.y[i], 0, 0]);
   const extent = [Math.max(...bounds(data.x)), Math.max(...bounds(data.y))];
   let styled = 0;
-  let moving = 0;
+  let moving = 0, aim = null;
 
   const setTheme = (theme) => {
     const { paper, dim, ink } = THEMES[theme];
@@ -72,13 +72,16 @@ const createView = (canvas, data) => {
     const from = camera();
     const began = performance.now();
     cancelAnimationFrame(moving);
+    aim = null;
     if (calm.matches || !milliseconds) return look(to);
+    aim = to;
     const step = (now) => {
       const part = Math.min(1, Math.max(0, (now - began) / milliseconds));
       const eased = 1 - (1 - part) ** 3;
       const between = (a, b) => a + (b - a) * eased;
       look({ scale: from.scale * (to.scale / from.scale) ** eased, x: between(from.x, to.x), y: between(from.y, to.y) });
       if (part < 1) moving = requestAnimationFrame(step);
+      else aim = null;
     };
     moving = requestAnimationFrame(step);
   };
@@ -102,7 +105,7 @@ const createView = (canvas, data) => {
     }, milliseconds);
   };
 
-  return {
+  const view = {
     plot, setTheme, style, camera, look, size,
     fit: (milliseconds) => show(extent.map((e) => -e), extent, milliseconds),
     showPoints: (chosen) => {
@@ -111,12 +114,21 @@ const createView = (canvas, data) => {
       const [left, right] = bounds(xs), [bottom, top] = bounds(ys);
       show([left, bottom], [right, top]);
     },
+    // Pans, if a place isn't in sight, so that it's in the middle.
+    reveal: (place) => {
+      const [width, height] = size();
+      const [left, top, right, bottom] = insets();
+      const [x, y] = view.project(place);
+      if (x >= left && x <= width - right && y >= top && y <= height - bottom) return;
+      view.pan((left + width - right - 2 * x) / height, (2 * y - top - height + bottom) / height);
+    },
+    // Keys pressed in a row add up: each starts from where the one before is heading.
     pan: (dx, dy) => {
-      const now = camera();
+      const now = aim ?? camera();
       move({ ...now, x: now.x + dx, y: now.y + dy }, 140);
     },
     zoom: (factor) => {
-      const now = camera();
+      const now = aim ?? camera();
       const scale = clamped(now.scale * factor);
       move({ scale, x: (now.x * scale) / now.scale, y: (now.y * scale) / now.scale }, 180);
     },
@@ -126,6 +138,7 @@ const createView = (canvas, data) => {
       return [width / 2 + ((now.scale * x + now.x) * height) / 2, height / 2 - ((now.scale * y + now.y) * height) / 2];
     },
   };
+  return view;
 };
 
 // Spreading a long array into Math.max would overflow the stack.
