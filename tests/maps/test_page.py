@@ -7,6 +7,7 @@ import html
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -162,3 +163,14 @@ def test_more_clusters_than_sixteen_bits_count_are_told_apart(make_map, write):
     assert found["clusterBytes"] == 4
     assert (found["clusters"][:-1] == clusters[:-1]).all()
     assert found["clusters"][-1] == 2**32 - 1
+
+
+@pytest.mark.slow
+def test_the_python_of_the_manual_runs(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    manual = (Path(__file__).parents[2] / "docs" / "maps-page.md").read_text("utf-8")
+    code = re.search(r"^```python\n(.*?)^```", manual, re.MULTILINE | re.DOTALL).group(1)
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    assert (tmp_path / "map.html").stat().st_size > 200_000
+    assert (tmp_path / "map.png").stat().st_size > 5_000

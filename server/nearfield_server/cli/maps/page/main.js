@@ -55,8 +55,7 @@ const createApp = (data, view, labels) => {
     noise: (on) => update({ noise: on }),
   });
 
-  const chosenNow = () => {
-    const { clusters, query, picked, noise } = focus;
+  const chosenNow = ({ clusters, query, picked, noise }) => {
     if (!clusters.size && !query && !picked) return null;
     const wants = Uint8Array.from({ length: data.noise + 1 }, (_, place) => (clusters.size ? clusters.has(place) : noise || place < data.noise));
     lower ??= data.texts.map((text) => text.toLowerCase());
@@ -80,7 +79,7 @@ const createApp = (data, view, labels) => {
 
   const update = (changes) => {
     Object.assign(focus, changes);
-    chosen = chosenNow();
+    chosen = chosenNow(focus);
     const count = chosen ? chosen.reduce((sum, one) => sum + one, 0) : data.count;
     page.dataset.focus = count;
     element('matches').textContent = focus.query ? `${number(count)} of ${counted(data.count, 'text')}` : '';
@@ -130,9 +129,11 @@ const createApp = (data, view, labels) => {
   const pick = (points) => {
     view.plot.deselect({ preventEvent: true });
     setLasso(false);
-    if (!points.length) return;
+    // Points that clusters and search leave in the background can't be picked.
+    const inFocus = chosenNow({ ...focus, picked: null });
     const picked = new Uint8Array(data.count);
-    for (const i of points) picked[i] = 1;
+    for (const i of points) picked[i] = inFocus ? inFocus[i] : 1;
+    if (!picked.includes(1)) return;
     update({ picked });
   };
 
