@@ -1,0 +1,101 @@
+"""This machine: processes for work, which survive the loss of one of them, and threads for shards that are held.
+
+Steps on held shards are matrix products and leave the interpreter free, so that they need no processes of their own.
+"""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Generic, TypeVar
+
+from nearfield_server.executors.base import MAX_LOSSES, JobFailure
+
+__all__ = ["LocalExecutor"]
+
+S = TypeVar("S")
+R = TypeVar("R")
+H = TypeVar("H")
+M = TypeVar("M")
+
+
+class LocalExecutor:
+    """Implements `Executor` on this machine."""
+
+    def __init__(self, workers: int) -> None:
+        """Use at most `workers` processes; they start when there is work."""
+        self._workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+
+    def map(self, work: Callable[[S], R], shards: Sequence[S]) -> Iterator[tuple[int, R]]:
+        """Do the work in processes; when one is lost, all start anew, as the library has it."""
+        waiting, losses = deque(range(len(shards))), Counter[int]()
+        running: dict[Future[R], int] = {}
+        try:
+            while waiting or running:
+                while waiting and len(running) < self._workers:
+                    place = waiting.popleft()
+                    running[self._started().submit(work, shards[place])] = place
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    place = running.pop(future)
+                    try:
+                        result = future.result()
+                    except BrokenProcessPool:
+                        waiting.extendleft((place, *running.values()))
+                        self._lost(place, losses)
+                        running.clear()
+                        break
+                    yield place, result
+        finally:
+            for future in running:
+                future.cancel()
+
+    def hold(self, open_shard: Callable[[S], H], shards: Sequence[S]) -> LocalHolding[H]:
+        """Open the shards in this process."""
+        threads = ThreadPoolExecutor(self._workers, "nearfield-shards")
+        try:
+            return LocalHolding(threads, list(threads.map(open_shard, shards)))
+        except BaseException:
+            threads.shutdown(cancel_futures=True)
+            raise
+
+    def close(self) -> None:
+        """Wait for the processes to end."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+    def _started(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            # Spawned: a fork would copy locks that other threads hold.
+            self._pool = ProcessPoolExecutor(self._workers, multiprocessing.get_context("spawn"))
+        return self._pool
+
+    def _lost(self, place: int, losses: Counter[int]) -> None:
+        """Drop the broken pool. Which of the shards broke it can't be told: all that ran count as lost."""
+        self.close()
+        losses[place] += 1
+        if losses[place] >= MAX_LOSSES:
+            raise JobFailure(f"shard {place} lost its worker {MAX_LOSSES} times: it may need more memory than there is")
+
+
+class LocalHolding(Generic[H]):
+    """Implements `Holding` in this process, which can't be lost without the job."""
+
+    def __init__(self, threads: ThreadPoolExecutor, held: list[H]) -> None:
+        """Take the steps with `threads`."""
+        self._threads = threads
+        self._held = held
+
+    def reduce(self, step: Callable[[H, M], R], message: M, join: Callable[[R, R], R]) -> R:
+        """Take the step on each shard, in threads."""
+        return functools.reduce(join, self._threads.map(lambda one: step(one, message), self._held))
+
+    def close(self) -> None:
+        """Free the memory."""
+        self._threads.shutdown()
+        self._held = []

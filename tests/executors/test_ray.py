@@ -1,0 +1,64 @@
+"""On a real Ray: a cluster of this process's own, which ends with the tests."""
+
+import operator
+import os
+import sys
+from functools import partial
+
+import conformance
+import psutil
+import pytest
+import works
+
+from nearfield_server.executors.base import JobFailure
+
+pytestmark = [pytest.mark.long, pytest.mark.slow]
+pytest.importorskip("ray")
+
+
+def of_ray():
+    return {one.pid for one in psutil.Process().children(recursive=True) if "ray" in " ".join(one.cmdline())}
+
+
+@pytest.fixture(scope="module")
+def importable():
+    """Lets workers import what this process can."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+        yield
+
+
+@pytest.fixture(scope="module")
+def ray_executor(importable):
+    from nearfield_server.executors.ray import RayExecutor  # noqa: PLC0415  starts in half a second
+
+    executor = RayExecutor(num_cpus=2, object_store_memory=100 * 2**20)
+    assert of_ray()
+    yield executor
+    executor.close()
+    gone = [psutil.Process(pid) for pid in of_ray() if psutil.pid_exists(pid)]
+    assert psutil.wait_procs(gone, timeout=10)[1] == []
+
+
+class TestRay(conformance.Conformance):
+    @pytest.fixture
+    def executor(self, ray_executor):
+        return ray_executor
+
+    def test_a_lost_actor_is_made_again_and_the_step_taken_once_more(self, executor, tmp_path):
+        holding = executor.hold(works.opened, [1, 2, 3])
+        try:
+            step = partial(works.dies_at_first_step, str(tmp_path))
+            assert holding.reduce(step, 10, operator.add) == 60
+            assert (tmp_path / "died").exists()
+            assert holding.reduce(works.scaled, 1, operator.add) == 6
+        finally:
+            holding.close()
+
+    def test_an_actor_that_is_lost_each_time_ends_the_call(self, executor):
+        holding = executor.hold(works.opened, [1])
+        try:
+            with pytest.raises(JobFailure, match="an actor was lost 3 times"):
+                holding.reduce(works.dies_at_each_step, 1, operator.add)
+        finally:
+            holding.close()
