@@ -61,7 +61,7 @@ class Embedding:
         table = read_shard(shard, [self.text_column, *self.columns.values()])
         found: dict[int, Vector] = {}
         faults: dict[int, Fault] = {}
-        for at, one in self._embedded(table.column(self.text_column).to_pylist()):
+        for at, one in self._embedded(self._texts(table)):
             if not isinstance(one, Fault):
                 found[at] = one
             elif self.skip_bad_rows:
@@ -72,12 +72,28 @@ class Embedding:
         self.parts.write(shard, self._table(shard, table, found), _listed(shard, faults))
         return Done(len(found), len(faults))
 
-    def _embedded(self, texts: Sequence[str | None]) -> Iterator[tuple[int, Vector | Fault]]:
+    def _texts(self, table: pa.Table) -> list[str | Fault]:
+        """Give the text of each row, or why there is none."""
+        column = table.column(self.text_column)
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
+            raise JobFailure(f"column {self.text_column!r} holds {column.type}, not strings")
+        texts: list[str | Fault] = []
+        for value in column:
+            try:
+                text = value.as_py()
+            except UnicodeDecodeError:
+                texts.append(Fault("INVALID_INPUT", f"column {self.text_column!r} is not UTF-8"))
+            else:
+                texts.append(Fault("INVALID_INPUT", f"column {self.text_column!r} is null") if text is None else text)
+        return texts
+
+    def _embedded(self, texts: Sequence[str | Fault]) -> Iterator[tuple[int, Vector | Fault]]:
         """Yield what becomes of each row; those without a text first."""
         for at, text in enumerate(texts):
-            if text is None:
-                yield at, Fault("INVALID_INPUT", f"column {self.text_column!r} is null")
-        good = [(at, text) for at, text in enumerate(texts) if text is not None]
+            if isinstance(text, Fault):
+                yield at, text
+        good = [(at, text) for at, text in enumerate(texts) if not isinstance(text, Fault)]
         embedder = self._opened()
         try:
             embedded = embedder.embed([text for _, text in good])

@@ -114,7 +114,7 @@ class Parts:
 
     def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
         """Name the folder; nothing is touched yet."""
-        self.folder = folder
+        self.folder = folder.absolute()
         self._about = dict(about)
 
     def prepare(self, shards: Sequence[Shard], *, overwrite: bool) -> list[Shard]:
@@ -178,9 +178,9 @@ def _note_in(file: Path) -> str:
 def _files(inputs: Sequence[Path]) -> Iterator[Path]:
     for path in inputs:
         if path.is_dir():
-            yield from sorted(file for file in path.glob("*.parquet") if not file.name.startswith((".", "_")))
+            yield from sorted(file for file in path.absolute().glob("*.parquet") if file.name[0] not in "._")
         else:
-            yield path
+            yield path.absolute()
 
 
 def _footer(file: Path, columns: Sequence[str]) -> pq.FileMetaData:
