@@ -85,6 +85,7 @@ def test_rows_left_out_have_an_exit_code_of_their_own(warm, server, write, tmp_p
         (["a.parquet", "--out", "v", "--limit", "3"], "--limit doesn't go with --engine"),
         (["a.parquet", "--out", "v", "--local", "--model", "mine"], "NAME=PATH"),
         (["a.parquet", "--out", "v", "--local", "--keep", "row"], "two columns 'row'"),
+        (["a.parquet", "--out", "v", "--ray-address", "auto"], "--ray-address goes with --engine ray"),
         (["a.parquet", "--out", "v", "--local"], "a.parquet is not a Parquet file that can be read"),
     ],
 )

@@ -6,10 +6,20 @@ import sys
 from functools import partial
 
 import conformance
+import numpy as np
 import psutil
 import pytest
 import works
 
+from nearfield_server.cli.engines import (
+    ClusterRequest,
+    DedupRequest,
+    EmbedRequest,
+    Engine,
+    run_cluster,
+    run_dedup,
+    run_embed,
+)
 from nearfield_server.executors.base import JobFailure
 
 pytestmark = [pytest.mark.long, pytest.mark.slow]
@@ -54,6 +64,31 @@ class TestRay(conformance.Conformance):
             assert holding.reduce(works.scaled, 1, operator.add) == 6
         finally:
             holding.close()
+
+    def test_jobs_give_the_same_on_either_engine(self, executor, write, blobs, parts_of, tmp_path):
+        rows = np.concatenate([blobs[0], blobs[0][:300] * 2])
+        files = (write("a", embedding=rows, text=[f"text {at % 1100}" for at in range(1500)]),)
+        for engine in (Engine(name="ray"), Engine(workers=2)):
+            shared = {"files": files, "engine": engine, "shard_rows": 200}
+            run_cluster(ClusterRequest(out=tmp_path / "clusters" / engine.name, k=12, **shared))
+            run_dedup(DedupRequest(out=tmp_path / "dedup" / engine.name, threshold=0.97, text_column="text", **shared))
+        for job in ("clusters", "dedup"):
+            there, here = (parts_of(tmp_path / job / name) for name in ("ray", "local"))
+            for column in {*here.column_names} - {"distance", "similarity"}:
+                assert there.column(column).to_pylist() == here.column(column).to_pylist(), (job, column)
+
+    def test_shards_are_embedded_and_a_lost_worker_costs_none(self, executor, write, parts_of, tmp_path):
+        request = EmbedRequest(
+            files=(write("a", text=[f"text {at}" for at in range(450)]),),
+            out=tmp_path / "out",
+            engine=Engine(name="ray"),
+            shard_rows=100,
+            open_embedder=partial(works.embedder_that_dies, str(tmp_path)),
+            about={},
+        )
+        assert run_embed(request).vectors == 450
+        assert (tmp_path / "died").exists()
+        assert parts_of(tmp_path / "out").column("row").to_pylist() == list(range(450))
 
     def test_an_actor_that_is_lost_each_time_ends_the_call(self, executor):
         holding = executor.hold(works.opened, [1])

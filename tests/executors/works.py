@@ -34,6 +34,10 @@ def dies_always(number):
     return number
 
 
+def interrupted(number):
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 def opened(number):
     return [number]
 

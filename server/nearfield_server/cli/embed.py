@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nearfield_server.cli.connect import DEFAULT_TARGET, LocalOption, TargetOption
-from nearfield_server.cli.failures import reporting
+from nearfield_server.cli.failures import CliError, reporting
 
 if TYPE_CHECKING:
     from nearfield import StreamOptions
@@ -218,6 +218,8 @@ def embed(
         if engine is None:
             embed_file(request)
             return
+        if ray_address and engine.value != "ray":
+            raise CliError("--ray-address goes with --engine ray")
         from nearfield_server.cli.embed_engine import embed_by_engine  # noqa: PLC0415  loads pyarrow
         from nearfield_server.cli.engines import Engine  # noqa: PLC0415
 

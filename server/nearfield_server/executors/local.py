@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import multiprocessing
+import signal
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
@@ -45,9 +46,10 @@ class LocalExecutor:
                     try:
                         result = future.result()
                     except BrokenProcessPool:
-                        waiting.extendleft((place, *running.values()))
-                        self._lost(place, losses)
+                        lost = [place, *running.values()]
                         running.clear()
+                        waiting.extendleft(lost)
+                        self._lost(lost, losses)
                         break
                     yield place, result
         finally:
@@ -72,15 +74,22 @@ class LocalExecutor:
     def _started(self) -> ProcessPoolExecutor:
         if self._pool is None:
             # Spawned: a fork would copy locks that other threads hold.
-            self._pool = ProcessPoolExecutor(self._workers, multiprocessing.get_context("spawn"))
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self._workers, context, initializer=_end_at_interrupt)
         return self._pool
 
-    def _lost(self, place: int, losses: Counter[int]) -> None:
+    def _lost(self, places: Sequence[int], losses: Counter[int]) -> None:
         """Drop the broken pool. Which of the shards broke it can't be told: all that ran count as lost."""
         self.close()
-        losses[place] += 1
-        if losses[place] >= MAX_LOSSES:
-            raise JobFailure(f"shard {place} lost its worker {MAX_LOSSES} times: it may need more memory than there is")
+        losses.update(places)
+        if worst := sorted(place for place in places if losses[place] >= MAX_LOSSES):
+            which = ", ".join(map(str, worst))
+            raise JobFailure(f"shard {which} lost its worker {MAX_LOSSES} times: it may need more memory than there is")
+
+
+def _end_at_interrupt() -> None:
+    """Let Ctrl-C, which reaches all processes of a terminal, end a worker at once and without a traceback."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class LocalHolding(Generic[H]):
