@@ -2,12 +2,14 @@
 
 import os
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
+import works
 from sklearn.metrics import v_measure_score
 
-from nearfield_server.cli.engines import ClusterRequest, Engine, run_cluster
+from nearfield_server.cli.engines import ClusterRequest, EmbedRequest, Engine, run_cluster, run_embed
 
 pytestmark = [pytest.mark.long, pytest.mark.slow]
 pytest.importorskip("ray")
@@ -65,3 +67,21 @@ def test_a_job_survives_two_of_three_nodes(cluster, replaced, write, blobs, part
     clusters = parts_of(tmp_path / "there").column("cluster").to_numpy()
     np.testing.assert_array_equal(clusters, parts_of(tmp_path / "here").column("cluster").to_numpy())
     assert v_measure_score(labels, clusters) > 0.8
+
+
+def test_embedding_survives_a_node(cluster, write, parts_of, tmp_path):
+    texts = [f"text {at}" for at in range(3000)]
+    head = cluster.head_node.node_id
+    request = EmbedRequest(
+        files=(write("a", text=texts),),
+        out=tmp_path / "out",
+        engine=Engine(name="ray", ray_address=cluster.address),
+        shard_rows=100,
+        open_embedder=partial(works.embedder_that_takes_its_node_along, str(tmp_path), head),
+        about={},
+    )
+    assert run_embed(request).vectors == 3000
+    assert (tmp_path / "died").exists()
+    table = parts_of(tmp_path / "out")
+    assert table.column("row").to_pylist() == list(range(3000))
+    assert table.column("embedding").to_pylist() == [[len(text), 1] for text in texts]
