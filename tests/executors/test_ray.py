@@ -20,6 +20,7 @@ from nearfield_server.cli.engines import (
     run_dedup,
     run_embed,
 )
+from nearfield_server.cli.failures import CliError
 from nearfield_server.executors.base import JobFailure
 
 pytestmark = [pytest.mark.long, pytest.mark.slow]
@@ -48,6 +49,14 @@ def ray_executor(importable):
     executor.close()
     gone = [psutil.Process(pid) for pid in of_ray() if psutil.pid_exists(pid)]
     assert psutil.wait_procs(gone, timeout=10)[1] == []
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:99999"])
+def test_a_cluster_that_is_not_there_is_told_at_once(address, write, tmp_path):
+    engine = Engine(name="ray", ray_address=address)
+    file = write("a", embedding=np.ones((3, 2), np.float32))
+    with pytest.raises(CliError, match=f"no Ray cluster at {address}"):
+        run_dedup(DedupRequest(files=(file,), out=tmp_path / "out", threshold=0.9, engine=engine))
 
 
 class TestRay(conformance.Conformance):

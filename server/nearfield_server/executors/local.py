@@ -1,12 +1,14 @@
-"""This machine: processes for work, which survive the loss of one of them, and threads for shards that are held.
+"""This machine: processes for work, which survive the loss of one of them, and this process for shards that are held.
 
-Steps on held shards are matrix products and leave the interpreter free, so that they need no processes of their own.
+Steps on held shards are matrix products, whose libraries use all CPUs by themselves: shard after shard is fastest. In
+the processes these libraries use one thread each, since there are as many processes as CPUs.
 """
 
 from __future__ import annotations
 
 import functools
 import multiprocessing
+import os
 import signal
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +19,8 @@ from typing import Generic, TypeVar
 from nearfield_server.executors.base import MAX_LOSSES, JobFailure
 
 __all__ = ["LocalExecutor"]
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 S = TypeVar("S")
 R = TypeVar("R")
@@ -58,12 +62,8 @@ class LocalExecutor:
 
     def hold(self, open_shard: Callable[[S], H], shards: Sequence[S]) -> LocalHolding[H]:
         """Open the shards in this process."""
-        threads = ThreadPoolExecutor(self._workers, "nearfield-shards")
-        try:
-            return LocalHolding(threads, list(threads.map(open_shard, shards)))
-        except BaseException:
-            threads.shutdown(cancel_futures=True)
-            raise
+        with ThreadPoolExecutor(self._workers, "nearfield-shards") as threads:
+            return LocalHolding(list(threads.map(open_shard, shards)))
 
     def close(self) -> None:
         """Wait for the processes to end."""
@@ -75,7 +75,7 @@ class LocalExecutor:
         if self._pool is None:
             # Spawned: a fork would copy locks that other threads hold.
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self._workers, context, initializer=_end_at_interrupt)
+            self._pool = ProcessPoolExecutor(self._workers, context, initializer=_begin)
         return self._pool
 
     def _lost(self, places: Sequence[int], losses: Counter[int]) -> None:
@@ -87,24 +87,25 @@ class LocalExecutor:
             raise JobFailure(f"shard {which} lost its worker {MAX_LOSSES} times: it may need more memory than there is")
 
 
-def _end_at_interrupt() -> None:
-    """Let Ctrl-C, which reaches all processes of a terminal, end a worker at once and without a traceback."""
+def _begin() -> None:
+    """Set a worker up, before it imports what its work needs."""
+    # Ctrl-C reaches all processes of a terminal: it ends a worker at once and without a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for name in _THREADS:
+        os.environ.setdefault(name, "1")
 
 
 class LocalHolding(Generic[H]):
     """Implements `Holding` in this process, which can't be lost without the job."""
 
-    def __init__(self, threads: ThreadPoolExecutor, held: list[H]) -> None:
-        """Take the steps with `threads`."""
-        self._threads = threads
+    def __init__(self, held: list[H]) -> None:
+        """Keep what was opened."""
         self._held = held
 
     def reduce(self, step: Callable[[H, M], R], message: M, join: Callable[[R, R], R]) -> R:
-        """Take the step on each shard, in threads."""
-        return functools.reduce(join, self._threads.map(lambda one: step(one, message), self._held))
+        """Take the step on one shard after the other."""
+        return functools.reduce(join, (step(one, message) for one in self._held))
 
     def close(self) -> None:
         """Free the memory."""
-        self._threads.shutdown()
         self._held = []

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import functools
 import os
+import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
+from urllib.parse import urlsplit
 
 # Before the import: ray reads it once.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -35,6 +37,7 @@ M = TypeVar("M")
 _remote: Any = ray.remote  # whose types know fixed numbers of arguments only
 _resources: Callable[[], dict[str, float]] = ray.cluster_resources
 _PLACE_SECONDS = 300.0
+_REACH_SECONDS = 10.0
 _APART = "SPREAD"
 _LOST = (RayActorError, ObjectLostError, WorkerCrashedError, OutOfMemoryError)
 
@@ -55,6 +58,8 @@ class RayExecutor:
         self._connected = not ray.is_initialized()
         if not self._connected:
             return
+        if address not in {"", "auto", "local"}:
+            _reach(address)
         own: dict[str, Any] = {} if address else {"include_dashboard": False}
         try:
             ray.init(
@@ -91,6 +96,15 @@ class RayExecutor:
         """Leave the cluster; one of our own ends."""
         if self._connected:
             ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Raise `JobFailure` where nothing listens: Ray itself would try for minutes."""
+    try:
+        parts = urlsplit(address if "://" in address else f"ray://{address}")
+        socket.create_connection((parts.hostname or "", parts.port or 6379), _REACH_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise JobFailure(f"no Ray cluster at {address}: {error}") from error
 
 
 class RayHolding(Generic[H]):
