@@ -103,6 +103,7 @@ def test_one_row_many_times_and_rows_without_vectors(deduplicated, write, repeat
     assert (found.rows, found.kept) == (1000, 101)
 
 
+@pytest.mark.slow
 def test_no_vectors_at_all(deduplicated, write):
     assert deduplicated([write("a", embedding=np.zeros((3, 4), np.float32))], threshold=0.9).kept == 3
 

@@ -10,6 +10,8 @@ from nearfield_server.executors.kmeans import KMeans, _moved, cluster_shards
 from nearfield_server.executors.shards import Parts, shards_of
 from nearfield_server.vectors.finish import unit_rows
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def clustered(local, tmp_path):

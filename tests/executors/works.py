@@ -34,6 +34,10 @@ def dies_always(number):
     return number
 
 
+def process(number):
+    return os.getpid()
+
+
 def interrupted(number):
     os.kill(os.getpid(), signal.SIGINT)
 

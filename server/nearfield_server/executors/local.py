@@ -42,9 +42,7 @@ class LocalExecutor:
         running: dict[Future[R], int] = {}
         try:
             while waiting or running:
-                while waiting and len(running) < self._workers:
-                    place = waiting.popleft()
-                    running[self._started().submit(work, shards[place])] = place
+                self._fill(work, shards, waiting, running)
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     place = running.pop(future)
                     try:
@@ -70,6 +68,20 @@ class LocalExecutor:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
+
+    def _fill(
+        self, work: Callable[[S], R], shards: Sequence[S], waiting: deque[int], running: dict[Future[R], int]
+    ) -> None:
+        """Give each worker a shard."""
+        while waiting and len(running) < self._workers:
+            try:
+                future = self._started().submit(work, shards[waiting[0]])
+            except BrokenProcessPool:
+                if running:  # which will tell that they are lost
+                    return
+                self.close()  # a worker was lost that had nothing to do
+            else:
+                running[future] = waiting.popleft()
 
     def _started(self) -> ProcessPoolExecutor:
         if self._pool is None:
