@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,14 +18,24 @@ from nearfield_server.cli.connect import (
     connected,
     local_models,
 )
+from nearfield_server.cli.engine_options import (
+    EngineOption,
+    RayAddressOption,
+    chosen_engine,
+    refuse_foreign,
+    shards_in_and_out,
+)
 from nearfield_server.cli.failures import CliError, reporting
 
 if TYPE_CHECKING:
+    from nearfield_server.cli.cluster.drawing import Drawing
     from nearfield_server.cli.cluster.reading import Items
     from nearfield_server.cli.cluster.run import Clustered
+    from nearfield_server.cli.engines import Engine
 
 __all__ = ["cluster"]
 
+MapMethod = StrEnum("MapMethod", ["pacmap", "umap", "tsne", "pca"])
 _INPUT, _OUTPUT = "Input", "Output"
 
 
@@ -70,10 +81,26 @@ def cluster(
     layers: Annotated[
         bool, typer.Option("--layers", help="Density: all layers, also in --out.", rich_help_panel=_OUTPUT)
     ] = False,
+    page: Annotated[
+        Path | None,
+        typer.Option("--map", metavar="FILE.html", help="A page to look around in.", rich_help_panel=_OUTPUT),
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="The same map as a picture.", rich_help_panel=_OUTPUT)
+    ] = None,
+    map_method: Annotated[
+        MapMethod, typer.Option(help="How the map is made; pca is there at once.", rich_help_panel=_OUTPUT)
+    ] = MapMethod("pacmap"),
+    title: Annotated[str, typer.Option(help="Of the map; left out: the input's name.", rich_help_panel=_OUTPUT)] = "",
     as_json: JsonOption = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="With --engine: replace the folder OUT.", rich_help_panel=_OUTPUT)
+    ] = False,
     model: ModelOption = "",
     target: TargetOption = DEFAULT_TARGET,
     local: LocalOption = False,
+    engine: EngineOption = None,
+    ray_address: RayAddressOption = "",
 ) -> None:
     """Find groups of texts or vectors that are alike, name them, and print them, the largest first.
 
@@ -82,6 +109,22 @@ def cluster(
     from nearfield_server.cli.cluster.run import Place, cluster_collection, cluster_items  # noqa: PLC0415  quick start
 
     with reporting():
+        if (chosen := chosen_engine(engine, ray_address)) is not None:
+            refuse_foreign(
+                {
+                    "--collection": bool(collection),
+                    "--method": method.value != "kmeans",
+                    "--limit": limit is not None,
+                    "--names": bool(names),
+                    "--previous": bool(previous),
+                    "--keep": bool(keep),
+                    "--map": page is not None,
+                    "--picture": picture is not None,
+                    "--local": local,
+                }
+            )
+            _by_engine(chosen, (file, out), (vector_field, id_field), (clusters, seed), overwrite=overwrite)
+            return
         options = given.cluster_options(
             method,
             {
@@ -99,15 +142,63 @@ def cluster(
             },
         )
         _check(file, (collection, where, tenant), out, layers=layers and method.value != "density")
+        drawing = _drawing(page, picture, map_method, title or collection or file or "")
         name, models = local_models(model, local=local)
         items = None if file is None else _read(file, (text_field, vector_field, id_field), limit)
         with connected(target, local=local, models=models) as connection:
+            embedding = {"model": name} if name else {}
+            place = Place(collection, tenant, where)
             if items is None:
-                place = Place(collection, tenant, where)
-                found = cluster_collection(connection.client, place, options, with_texts=bool(out))
+                with_texts = bool(out) or drawing is not None
+                found = cluster_collection(connection.client, place, options, with_texts=with_texts)
             else:
-                found = cluster_items(connection.client, items, options, {"model": name} if name else {})
+                found = cluster_items(connection.client, items, options, embedding)
+            if drawing is not None:
+                from nearfield_server.cli.cluster.drawing import draw  # noqa: PLC0415  quick start
+
+                draw(connection.client, found, items or place, drawing, embedding if items else {})
         _show(found, out, layers=layers, as_json=as_json)
+
+
+def _by_engine(
+    engine: Engine,
+    files: tuple[str | None, str],
+    fields: tuple[str, str],
+    how: tuple[int | None, int],
+    *,
+    overwrite: bool,
+) -> None:
+    from nearfield_server.cli.cluster.by_engine import cluster_by_engine  # noqa: PLC0415  quick start
+    from nearfield_server.cli.engines import ClusterRequest  # noqa: PLC0415
+
+    file, out = shards_in_and_out(Path(files[0]) if files[0] else None, Path(files[1]) if files[1] else None)
+    clusters, seed = how
+    if clusters is None:
+        raise CliError("--engine needs the number of clusters: --clusters")
+    if not fields[0]:
+        raise CliError("--engine clusters vectors: name their column with --vector-field")
+    cluster_by_engine(
+        ClusterRequest(
+            files=(file,),
+            out=out,
+            engine=engine,
+            overwrite=overwrite,
+            id_column=fields[1],
+            k=clusters,
+            column=fields[0],
+            seed=seed,
+        )
+    )
+
+
+def _drawing(page: Path | None, picture: Path | None, method: MapMethod, title: str) -> Drawing | None:
+    if page is None and picture is None:
+        return None
+    from nearfield_server.cli.cluster.drawing import Drawing, check_drawing  # noqa: PLC0415  quick start
+
+    drawing = Drawing(page=page, picture=picture, method=method.value, title=Path(title).stem)
+    check_drawing(drawing)
+    return drawing
 
 
 def _check(file: str | None, points: tuple[str, str, str], out: str, *, layers: bool) -> None:

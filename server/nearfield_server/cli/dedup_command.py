@@ -16,11 +16,19 @@ from nearfield_server.cli.connect import (
     connected,
     local_models,
 )
+from nearfield_server.cli.engine_options import (
+    EngineOption,
+    RayAddressOption,
+    chosen_engine,
+    refuse_foreign,
+    shards_in_and_out,
+)
 from nearfield_server.cli.failures import CliError, Exit, fail, reporting
 
 if TYPE_CHECKING:
     from nearfield_server.cli.dedup.decisions import Decisions
     from nearfield_server.cli.dedup.run import Job
+    from nearfield_server.cli.engines import Engine
 
 __all__ = ["dedup"]
 
@@ -61,11 +69,25 @@ def dedup(
     model: ModelOption = "",
     target: TargetOption = DEFAULT_TARGET,
     local: LocalOption = False,
+    engine: EngineOption = None,
+    ray_address: RayAddressOption = "",
 ) -> None:
     """Write the rows of a file that say something new; near duplicates are found by meaning, not by spelling."""
     from nearfield_server.cli.dedup.run import choose_threshold, compare, write  # noqa: PLC0415  quick start
 
     with reporting():
+        if (chosen := chosen_engine(engine, ray_address)) is not None:
+            refuse_foreign(
+                {
+                    "--report": report is not None,
+                    "--keep": keep.value != "first",
+                    "--lexical-check": lexical_check,
+                    "--collection": bool(collection),
+                    "--local": local,
+                }
+            )
+            _by_engine(chosen, (file, out), (text_field, vector_field), threshold, overwrite=overwrite)
+            return
         name, served = local_models(model, local=local)
         if local and collection:
             raise CliError("--collection is of a server that runs: leave --local out")
@@ -79,6 +101,31 @@ def dedup(
             job.options.update(limit or choose_threshold(connection.client, job))
             decisions = compare(connection.client, job)
         _tell(job, decisions, write(job, decisions))
+
+
+def _by_engine(
+    engine: Engine, places: tuple[Path, Path], fields: tuple[str, str], threshold: str, *, overwrite: bool
+) -> None:
+    from nearfield_server.cli.dedup.by_engine import dedup_by_engine  # noqa: PLC0415  quick start
+    from nearfield_server.cli.engines import DedupRequest  # noqa: PLC0415
+
+    file, out = shards_in_and_out(*places)
+    if not fields[1]:
+        raise CliError("--engine compares vectors: name their column with --vector-field")
+    cosine = _limit(threshold, is_vector=True).get("threshold")
+    if cosine is None:
+        raise CliError("--threshold auto doesn't go with --engine: give a cosine, such as 0.9")
+    dedup_by_engine(
+        DedupRequest(
+            files=(file,),
+            out=out,
+            engine=engine,
+            overwrite=overwrite,
+            threshold=cosine,
+            text_column=fields[0],
+            column=fields[1],
+        )
+    )
 
 
 def _limit(threshold: str, *, is_vector: bool) -> dict[str, Any]:
