@@ -21,6 +21,9 @@ from nearfield_server.config.settings import BUILTIN, Config
 from nearfield_server.core.aliases import Aliases
 from nearfield_server.core.cache import EmbeddingCache
 from nearfield_server.core.classifier import Classifier
+from nearfield_server.core.classifiers.kept import KeptClassifiers
+from nearfield_server.core.classifiers.scorer import Scorer
+from nearfield_server.core.classifiers.trainer import Trainer, TrainTools
 from nearfield_server.core.clustering.assigner import Assigner
 from nearfield_server.core.clustering.clusterer import Clusterer, Tools
 from nearfield_server.core.clustering.jobs import ClusterJobs, JobSettings, JobTools
@@ -56,6 +59,7 @@ from nearfield_server.engines.embedded.settings import EmbeddedSettings
 from nearfield_server.engines.exact import ExactEngine
 from nearfield_server.engines.qdrant import QdrantEngine, QdrantSettings
 from nearfield_server.errors import ConfigError, ModelLoadFailure
+from nearfield_server.rpc.classifiers import ClassifierRpcs
 from nearfield_server.rpc.cluster_convert import start_call_of
 from nearfield_server.rpc.cluster_service import ClusterServicer
 from nearfield_server.rpc.clusters import ClusterLimits, ClusterRpcs, ClusterTools
@@ -140,8 +144,13 @@ class Server:
             self.metrics, max_calls=limits.max_concurrent_calls, max_streams=limits.max_concurrent_streams
         )
         pipeline = Pipeline(self._threads, cache, self._image_threads)
+        embedder, trained = Embedder(self.registry, pipeline), self.metrics.classifiers
+        self._classifiers = KeptClassifiers(config.data_dir / "classifiers", config.cluster.max_kept, trained.kept)
         use_cases = UseCases(
-            Embedder(self.registry, pipeline), Reranker(self.registry, pipeline), Classifier(self.registry, pipeline)
+            embedder,
+            Reranker(self.registry, pipeline),
+            Classifier(self.registry, pipeline),
+            Scorer(self._classifiers, embedder, self.registry, trained),
         )
         stream = StreamSettings(window_inputs=config.stream.window_inputs, idle_seconds=config.stream.idle_seconds)
         search = self._build_search(use_cases)
@@ -239,7 +248,11 @@ class Server:
         parts = ClusterTools(clusterer, gatherer, self._clusterings, assigner, self._cluster_jobs)
         rpcs = ClusterRpcs(parts, self.registry, limits, self._config.stream.idle_seconds)
         jobs = JobRpcs(self._cluster_jobs, self._clusterings)
-        return ClusterServicer(rpcs, jobs), jobs
+        training = TrainTools(gatherer, self._pool, self._classifiers, self.metrics.classifiers, config.memory_bytes)
+        classifiers = ClassifierRpcs(
+            Trainer(training), self._classifiers, gatherer, self.registry, self._config.stream.idle_seconds
+        )
+        return ClusterServicer(rpcs, jobs, classifiers), jobs
 
     async def start(self) -> None:
         """Listen, open the collections, then load all models at once. Health is SERVING when this returns.
@@ -258,6 +271,7 @@ class Server:
         await self._reembedder.open()
         await self.collections.open()
         await self._clusterings.open()
+        await self._classifiers.open()
         self.metrics.search.watch(partial(_stats, self.collections, asyncio.get_running_loop()))
         folders = {name: _folder(path) for name, path in self._config.models.items()}
         await self._lifecycle.start(folders)
@@ -289,6 +303,7 @@ class Server:
         await self._cluster_jobs.close()
         await self._pool.close()
         await self._clusterings.close()
+        await self._classifiers.close()
         await self._reembedder.close()
         await self.collections.close()
         await self._lifecycle.close()

@@ -10,11 +10,12 @@ from google.protobuf.message import Message
 
 from nearfield.v1 import embed_pb2, embed_pb2_grpc
 from nearfield_server.core.classifier import Classifier
+from nearfield_server.core.classifiers.scorer import Scorer
 from nearfield_server.core.embedder import Embedder, SimilarityCall
 from nearfield_server.core.models import ModelRegistry
 from nearfield_server.core.reranker import Reranker
 from nearfield_server.errors import InvalidInput
-from nearfield_server.rpc import convert, replies, scoring
+from nearfield_server.rpc import classifying, convert, replies, scoring
 from nearfield_server.rpc.stream import EmbedStream, StreamCaller, StreamSettings
 from nearfield_server.telemetry.metrics import Metrics
 from nearfield_server.types import EmbedCall
@@ -32,6 +33,7 @@ class UseCases:
     embedder: Embedder
     reranker: Reranker
     classifier: Classifier
+    scorer: Scorer
 
 
 class EmbedServicer(embed_pb2_grpc.EmbedServiceServicer):
@@ -116,6 +118,11 @@ class EmbedServicer(embed_pb2_grpc.EmbedServiceServicer):
 
     async def Classify(self, request: embed_pb2.ClassifyRequest, context: Any) -> embed_pb2.ClassifyResponse:
         """Give labels."""
+        if request.classifier:
+            asked = classifying.score_call(request, self._registry.limits, deadline_of(context), tenant_of(context))
+            scored = await self._use_cases.scorer.classify(asked)
+            return self._within_limit("inputs", classifying.score_response(scored, request))
+        classifying.check_untrained(request)
         call = scoring.classify_call(request, self._registry.limits, deadline_of(context), tenant_of(context))
         result = await self._use_cases.classifier.classify(call)
         return self._within_limit("inputs", scoring.classify_response(result, request))

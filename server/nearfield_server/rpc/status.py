@@ -38,6 +38,7 @@ CODES: dict[type[errors.NearfieldError], grpc.StatusCode] = {
     errors.SnapshotNotFound: grpc.StatusCode.NOT_FOUND,
     errors.ReembeddingNotFound: grpc.StatusCode.NOT_FOUND,
     errors.ClusteringNotFound: grpc.StatusCode.NOT_FOUND,
+    errors.ClassifierNotFound: grpc.StatusCode.NOT_FOUND,
     errors.DataDamaged: grpc.StatusCode.DATA_LOSS,
     errors.AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
     errors.FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
@@ -63,6 +64,7 @@ _MISSING: dict[type[errors.NearfieldError], str] = {
     errors.SnapshotNotFound: "Snapshot",
     errors.ReembeddingNotFound: "Reembedding",
     errors.ClusteringNotFound: "Clustering",
+    errors.ClassifierNotFound: "Classifier",
 }
 _KINDS = {"collections": "Collection", "aliases": "Collection", "snapshots": "Snapshot"}
 

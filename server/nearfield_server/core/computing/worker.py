@@ -27,6 +27,7 @@ _NICE = 19
 _TELL_SECONDS = 0.2
 _OPERATIONS = {
     "fit": "nearfield_server.core.clustering.fit.operation",
+    "train": "nearfield_server.core.classifiers.fit.operation",
 }
 """Modules that have `run(header, data, told) -> (header, bytes)`, imported when they are first asked for."""
 
