@@ -248,7 +248,7 @@ class Server:
         parts = ClusterTools(clusterer, gatherer, self._clusterings, assigner, self._cluster_jobs)
         rpcs = ClusterRpcs(parts, self.registry, limits, self._config.stream.idle_seconds)
         jobs = JobRpcs(self._cluster_jobs, self._clusterings)
-        training = TrainTools(gatherer, self._pool, self._classifiers, self.metrics.classifiers, config.memory_bytes)
+        training = TrainTools(gatherer, self._pool, self._classifiers, self.metrics.classifiers, memory)
         classifiers = ClassifierRpcs(
             Trainer(training), self._classifiers, gatherer, self.registry, self._config.stream.idle_seconds
         )
