@@ -3,6 +3,14 @@
 from nearfield._async_client import AsyncClient
 from nearfield._async_collection import AsyncCollection
 from nearfield._channel import ClientOptions
+from nearfield._classifier_types import (
+    Classifier,
+    ClassifierLabel,
+    ClassifierTrial,
+    Labels,
+    TrainedOptions,
+    TrainOptions,
+)
 from nearfield._client import Client
 from nearfield._collection import Collection
 from nearfield._errors import (
@@ -83,6 +91,9 @@ __all__ = [
     "Cancelled",
     "Chunk",
     "Chunking",
+    "Classifier",
+    "ClassifierLabel",
+    "ClassifierTrial",
     "ClassifyOptions",
     "Client",
     "ClientOptions",
@@ -106,6 +117,7 @@ __all__ = [
     "InternalError",
     "InvalidArgument",
     "LabelScore",
+    "Labels",
     "Limits",
     "Model",
     "MultiOptions",
@@ -140,6 +152,8 @@ __all__ = [
     "Tls",
     "TokenizeOptions",
     "TokenizedText",
+    "TrainOptions",
+    "TrainedOptions",
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",
