@@ -1,10 +1,14 @@
 """Training and classifying over gRPC, with the real encoder and a real worker."""
 
+from dataclasses import replace
+
 import grpc
 import numpy as np
 import pytest
 
 from nearfield.v1 import cluster_pb2, embed_pb2, search_pb2, search_pb2_grpc, types_pb2
+from nearfield_server.core.classifiers.codec import decode, encode
+from nearfield_server.core.classifiers.nouns import Classifier
 
 pytestmark = pytest.mark.slow
 
@@ -125,6 +129,26 @@ def test_a_classifier_moves_as_a_file(service, trained, start_server, connect):
     importing = other.cluster.ImportClassifier
     refused(lambda: importing(cluster_pb2.ImportClassifierRequest(data=damaged)), INVALID, "data:", "checksum")
     refused(lambda: importing(cluster_pb2.ImportClassifierRequest(data=data, name="a b")), INVALID, "name:")
+
+
+def test_a_model_in_another_version_is_refused(service, trained):
+    data = service.cluster.ExportClassifier(cluster_pb2.ExportClassifierRequest(name="subjects")).data
+    one = decode(data)
+    for name, changes in (("older", {"model_version": "0"}), ("elsewhere", {"model": "nowhere"})):
+        file = encode(Classifier(replace(one.head, name=name, **changes), one.weights))
+        service.cluster.ImportClassifier(cluster_pb2.ImportClassifierRequest(data=file))
+    refused(lambda: service.classify("older", ["x"]), grpc.StatusCode.FAILED_PRECONDITION, "older@1", "train it anew")
+    refused(lambda: service.classify("elsewhere", ["x"]), MISSING, "no model")
+
+
+def test_what_a_training_would_take_is_told_before(start_server, connect, examples):
+    small = connect(start_server(cluster={"memory_bytes": 256 << 20}).target)
+    rows = np.random.default_rng(0).standard_normal((400, 2000)).astype("<f4")
+    names = [str(row // 2) for row in range(400)]
+    refused(
+        lambda: small.train("n", vectors=rows, labels=names), grpc.StatusCode.RESOURCE_EXHAUSTED, "cluster.memory_bytes"
+    )
+    assert small.train("n", examples).version == 1
 
 
 def test_a_classifier_of_vectors_of_the_callers_own(service):

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from nearfield_server import __version__
+from nearfield_server.cli.classifiers_command import classifiers_app
 from nearfield_server.cli.classify import classify
 from nearfield_server.cli.collections_command import collections_app
 from nearfield_server.cli.doctor_command import doctor
@@ -57,6 +58,7 @@ def _root(
 for command in (serve, embed, rerank, classify, similarity, tokenize, export, doctor, index, search):
     app.command()(command)
 app.add_typer(models_app)
+app.add_typer(classifiers_app)
 app.add_typer(collections_app)
 app.add_typer(snapshots_app)
 app.add_typer(reembed_app)
