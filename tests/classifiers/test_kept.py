@@ -46,7 +46,7 @@ def made(name="a", labels=("x", "y"), width=3):
     weights = Weights(
         coefficients=random.standard_normal(table).astype(np.float32),
         intercepts=random.standard_normal(len(labels)).astype(np.float32),
-        centroids=random.standard_normal(table).astype(np.float32),
+        centroids=np.eye(*table, dtype=np.float32),
     )
     return Classifier(head, weights)
 
@@ -115,10 +115,12 @@ def test_a_file_with_a_right_checksum_is_not_believed(change):
         decode(with_head(change))
 
 
-def test_weights_must_be_finite():
+@pytest.mark.parametrize("name", ["coefficients", "intercepts", "centroids"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -3e38])
+def test_weights_must_give_numbers(name, value):
     one = made()
-    one.weights.centroids[1, 1] = np.inf
-    with pytest.raises(ValueError, match="finite"):
+    getattr(one.weights, name).ravel()[1] = value
+    with pytest.raises(ValueError, match=r"finite|unit length"):
         decode(encode(one))
 
 

@@ -151,6 +151,15 @@ def test_what_a_training_would_take_is_told_before(start_server, connect, exampl
     assert small.train("n", examples).version == 1
 
 
+def test_more_labels_than_a_reply_holds(start_server, connect, examples):
+    small = connect(start_server(limits={"max_response_bytes": 1500}).target)
+    small.train("subjects", examples, method="CLASSIFIER_METHOD_CENTROID")
+    texts = ["a dog"] * 60
+    refused(lambda: small.classify("subjects", texts), INVALID, "top_k:")
+    refused(lambda: small.classify("subjects", texts, top_k=1), INVALID, "inputs:")
+    assert len(small.classify("subjects", texts[:5], top_k=1).results) == 5
+
+
 def test_a_classifier_of_vectors_of_the_callers_own(service):
     vectors = np.eye(4, dtype="<f4").repeat(3, axis=0) + 0.01 * np.arange(48).reshape(12, 4)
     made = service.train("own", vectors=vectors, labels=[f"axis {row // 3}" for row in range(12)])

@@ -15,6 +15,7 @@ from nearfield_server.types import EmbedOptions, Limits, Priority, Truncate
 __all__ = ["check_untrained", "score_call", "score_response"]
 
 _OF_MODELS = ("model", "labels", "label_template", "multi_label", "raw_scores")
+_LEAST_LABEL_BYTES = 10
 _OF_CLASSIFIERS = ("min_score", "min_similarity", "vectors")
 
 
@@ -56,10 +57,18 @@ def score_call(request: embed_pb2.ClassifyRequest, limits: Limits, deadline: flo
     )
 
 
-def score_response(result: Scored, request: embed_pb2.ClassifyRequest) -> embed_pb2.ClassifyResponse:
-    """Give the reply: the best `top_k` labels of each input, best first, abstained from or not."""
+def score_response(result: Scored, request: embed_pb2.ClassifyRequest, limits: Limits) -> embed_pb2.ClassifyResponse:
+    """Give the reply: the best `top_k` labels of each input, best first, abstained from or not.
+
+    Raises `InvalidInput` where so many labels can't be sent.
+    """
     labels, embedded = result.labels, result.embedded
     most = convert.positive("top_k", request, default=len(labels))
+    count = len(result.scores) * min(most or 1, len(labels))
+    if count * _LEAST_LABEL_BYTES > limits.max_response_bytes:
+        raise InvalidInput(
+            "top_k", f"{count} labels don't go into one reply: ask for the best only, or send fewer inputs"
+        )
     rows = zip(result.scores, result.abstained.tolist(), result.similarities.tolist(), strict=True)
     return embed_pb2.ClassifyResponse(
         model=result.head.model,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -121,7 +122,10 @@ class EmbedServicer(embed_pb2_grpc.EmbedServiceServicer):
         if request.classifier:
             asked = classifying.score_call(request, self._registry.limits, deadline_of(context), tenant_of(context))
             scored = await self._use_cases.scorer.classify(asked)
-            return self._within_limit("inputs", classifying.score_response(scored, request))
+            limits = self._registry.limits
+            return self._within_limit(
+                "inputs", await asyncio.to_thread(classifying.score_response, scored, request, limits)
+            )
         classifying.check_untrained(request)
         call = scoring.classify_call(request, self._registry.limits, deadline_of(context), tenant_of(context))
         result = await self._use_cases.classifier.classify(call)

@@ -46,6 +46,7 @@ _DIGEST_BYTES = 32
 _MAX_DIMENSIONS = 65_536
 _MAX_TEXT = 1000
 _LEAST_LABELS, _MOST_STRENGTH = 2, 1e6
+_MOST_WEIGHT, _MOST_LENGTH = 1e9, 1.001
 _TRAINED = TypeAdapter(Trained)
 _HEAD = TypeAdapter(Head)
 
@@ -104,9 +105,17 @@ def decode(data: bytes) -> Classifier:
         raise ValueError(f"has a head that can't be read ({type(error).__name__})") from None
     _check(head)
     weights = unpack_weights(body[start + length :], len(head.trained.labels), head.dimensions)
-    if not all(np.isfinite(part).all() for part in (weights.coefficients, weights.intercepts, weights.centroids)):
-        raise ValueError("has weights that aren't finite")
+    _check_weights(weights)
     return Classifier(head, weights)
+
+
+def _check_weights(weights: Weights) -> None:
+    """Refuse what would give no probabilities, or no cosines; NaN is outside of all bounds. Raises `ValueError`."""
+    for part in (weights.coefficients, weights.intercepts):
+        if not np.abs(part).max() <= _MOST_WEIGHT:
+            raise ValueError("has weights that aren't finite, or too great")
+    if not np.linalg.norm(weights.centroids.astype(np.float64), axis=1).max() <= _MOST_LENGTH:
+        raise ValueError("has centroids that aren't of unit length")
 
 
 def _no_number(text: str) -> NoReturn:

@@ -49,7 +49,8 @@ class KeptClassifiers(Kept[Head]):
 
     def versions(self, name: str) -> list[Head]:
         """Give all versions of a name, newest first."""
-        found = [one for one in self.all() if one.name == name]
+        # Asked for with every call: all others aren't put in order.
+        found = [one for one in self._heads.values() if one.name == name]
         return sorted(found, key=lambda one: one.version, reverse=True)
 
     def listed(self) -> list[Head]:

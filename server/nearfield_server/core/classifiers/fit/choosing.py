@@ -22,6 +22,7 @@ from nearfield_server.core.classifiers.fit.linear import (
     fit_ridge,
 )
 from nearfield_server.core.classifiers.nouns import Method, Trial
+from nearfield_server.types import FloatRows
 
 __all__ = ["STRENGTHS", "Choice", "Way", "choose", "fit_way", "folds_of", "number_of_folds"]
 
@@ -82,21 +83,21 @@ def fit_way(examples: Examples, way: Way, start: Linear | None = None) -> Linear
 def choose(examples: Examples, methods: tuple[Method, ...], folds: int, seed: int, told: Told) -> Choice:
     """Try all strengths of some methods; `told` hears the share that is done."""
     dealt = folds_of(examples.labels, examples.count, folds, seed)
-    best: Choice | None = None
+    best: tuple[Way, Figures, FloatRows] | None = None
     trials = []
     total = sum(len(STRENGTHS[method]) for method in methods)
     for way, values in _held_out(examples, methods, dealt, lambda part: told(part / total)):
         figures = figures_of(examples.labels, values.argmax(axis=1), examples.count)
         trials.append(Trial(method=way.method, regularization=way.strength, macro_f1=figures.macro_f1))
-        if best is None or figures.macro_f1 > best.figures.macro_f1:
-            best = Choice(way, figures, scale_of(values, examples.labels), ())
+        if best is None or figures.macro_f1 > best[1].macro_f1:
+            best = way, figures, values
     assert best is not None  # noqa: S101 - there is a method at least
-    return Choice(best.way, best.figures, best.scale, tuple(trials))
+    return Choice(best[0], best[1], scale_of(best[2], examples.labels), tuple(trials))
 
 
 def _held_out(
     examples: Examples, methods: tuple[Method, ...], dealt: Labels, told: Told
-) -> Iterator[tuple[Way, np.ndarray[tuple[int, int], np.dtype[np.float32]]]]:
+) -> Iterator[tuple[Way, FloatRows]]:
     """Give, way by way, its values for each example from the fit without the example's fold."""
     folds = int(dealt.max()) + 1
     done = 0
