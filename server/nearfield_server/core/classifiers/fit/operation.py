@@ -1,4 +1,4 @@
-"""The operation "train" of a worker: what `core.classifiers.trainings` sends, to a classifier."""
+"""The operation "train" of a worker: what `core.classifiers.trainer` sends, to a classifier."""
 
 from __future__ import annotations
 
