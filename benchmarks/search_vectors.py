@@ -41,14 +41,18 @@ def texts_of(path: Path) -> list[str]:
 
 def embed(texts: list[str]) -> Rows:
     """Give unit vectors, in a random order that is the same every time."""
+    return np.random.default_rng(0).permutation(encoded(texts))
+
+
+def encoded(texts: list[str]) -> Rows:
+    """Give unit vectors in the order of the texts."""
     model = load("m", builtin_folder(), device="cpu")
     rows: list[Rows] = []
     for start in range(0, len(texts), _BATCH):
         some = texts[start : start + _BATCH]
         tokens = model.tokenizer.encode(some, TextOptions())
         rows.extend(one.dense for one in model.encoder(tokens) if one.dense is not None)
-    found = np.random.default_rng(0).permutation(np.stack(rows))
-    return unit(found)
+    return unit(np.stack(rows))
 
 
 def spread(base: Rows, count: int) -> Rows:

@@ -40,6 +40,8 @@ from nearfield_server.core.memory import bound_arenas
 from nearfield_server.core.models import ModelRegistry
 from nearfield_server.core.pipeline import Pipeline
 from nearfield_server.core.points import Points
+from nearfield_server.core.projection.kept import KeptProjections
+from nearfield_server.core.projection.projector import MapTools, Projector
 from nearfield_server.core.query_vectors import QueryVectors
 from nearfield_server.core.recommender import Recommender
 from nearfield_server.core.reembedder import Reembedder
@@ -70,6 +72,7 @@ from nearfield_server.rpc.interceptor import CallInterceptor
 from nearfield_server.rpc.models import ModelServicer
 from nearfield_server.rpc.operations import JobRpcs, OperationsServicer
 from nearfield_server.rpc.points import PointRpcs
+from nearfield_server.rpc.projections import MapRpcs, ProjectionRpcs
 from nearfield_server.rpc.reembeddings import ReembeddingRpcs
 from nearfield_server.rpc.search_service import SearchServicer
 from nearfield_server.rpc.searches import Finders, SearchRpcs
@@ -248,11 +251,21 @@ class Server:
         parts = ClusterTools(clusterer, gatherer, self._clusterings, assigner, self._cluster_jobs)
         rpcs = ClusterRpcs(parts, self.registry, limits, self._config.stream.idle_seconds)
         jobs = JobRpcs(self._cluster_jobs, self._clusterings)
+        return ClusterServicer(rpcs, jobs, self._build_maps(gatherer), self._build_classifiers(gatherer)), jobs
+
+    def _build_classifiers(self, gatherer: Gatherer) -> ClassifierRpcs:
+        """Make what trains classifiers; what uses them is there already."""
+        memory, idle_seconds = self._config.cluster.computation_bytes, self._config.stream.idle_seconds
         training = TrainTools(gatherer, self._pool, self._classifiers, self.metrics.classifiers, memory)
-        classifiers = ClassifierRpcs(
-            Trainer(training), self._classifiers, gatherer, self.registry, self._config.stream.idle_seconds
-        )
-        return ClusterServicer(rpcs, jobs, classifiers), jobs
+        return ClassifierRpcs(Trainer(training), self._classifiers, gatherer, self.registry, idle_seconds)
+
+    def _build_maps(self, gatherer: Gatherer) -> ProjectionRpcs:
+        """Make what projects, and what keeps that."""
+        config, metrics = self._config.cluster, self.metrics.cluster
+        self._projections = KeptProjections(self._config.data_dir / "projections", config.max_kept, metrics)
+        projector = Projector(MapTools(gatherer, self._pool, self._projections, metrics, config.computation_bytes))
+        tools = MapRpcs(projector, gatherer, self._projections)
+        return ProjectionRpcs(tools, self.registry, config.max_ttl_seconds, self._config.stream.idle_seconds)
 
     async def start(self) -> None:
         """Listen, open the collections, then load all models at once. Health is SERVING when this returns.
@@ -271,6 +284,7 @@ class Server:
         await self._reembedder.open()
         await self.collections.open()
         await self._clusterings.open()
+        await self._projections.open()
         await self._classifiers.open()
         self.metrics.search.watch(partial(_stats, self.collections, asyncio.get_running_loop()))
         folders = {name: _folder(path) for name, path in self._config.models.items()}
@@ -303,6 +317,7 @@ class Server:
         await self._cluster_jobs.close()
         await self._pool.close()
         await self._clusterings.close()
+        await self._projections.close()
         await self._classifiers.close()
         await self._reembedder.close()
         await self.collections.close()

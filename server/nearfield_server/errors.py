@@ -20,6 +20,7 @@
     ├── SnapshotNotFound        no snapshot of that name
     ├── ReembeddingNotFound     no re-embedding of that id
     ├── ClusteringNotFound      no clustering of that id
+    ├── ProjectionNotFound      no projection of that id
     ├── ClassifierNotFound      no classifier of that name, or not of that version
     ├── Overloaded              the queue is full; `retry_after_seconds` says when
     ├── DeadlineExceeded        the caller's deadline passed, or can't be met
@@ -60,6 +61,7 @@ __all__ = [
     "Overloaded",
     "PermissionDenied",
     "PointNotFound",
+    "ProjectionNotFound",
     "ReembeddingNotFound",
     "ServiceUnknown",
     "SnapshotNotFound",
@@ -183,6 +185,18 @@ class ClusteringNotFound(NearfieldError):
         """`id_` as asked for; `nearest` are ids to suggest."""
         hint = f"; did you mean {', '.join(nearest)}?" if nearest else ""
         super().__init__(f"there is no clustering of that id, or it has expired{hint} (ListClusterings tells the ids)")
+        self.name = id_
+
+
+class ProjectionNotFound(NearfieldError):
+    """No projection of that id."""
+
+    reason = "PROJECTION_NOT_FOUND"
+
+    def __init__(self, id_: str, nearest: tuple[str, ...] = ()) -> None:
+        """`id_` as asked for; `nearest` are ids to suggest."""
+        hint = f"; did you mean {', '.join(nearest)}?" if nearest else ""
+        super().__init__(f"there is no projection of that id, or it has expired{hint} (ListProjections tells the ids)")
         self.name = id_
 
 

@@ -51,6 +51,12 @@ class BlockingAsyncClient:
 
         return self._pulled(self._wait(start()))
 
+    def watch_clustering(self, *args, **options):
+        async def start():
+            return self.client.watch_clustering(*args, **options)
+
+        return self._pulled(self._wait(start()))
+
     def _pulled(self, results):
         async def pull():
             return await anext(results, _END)

@@ -23,11 +23,28 @@ def vectors(client: nearfield.Client, picture: PillowImage, ids: npt.NDArray[np.
     assert_type(client.similarity(picture, ["text"], metric="dot"), npt.NDArray[Any])
 
 
+def clusters(client: nearfield.Client, rows: npt.NDArray[np.float32], ids: list[int]) -> None:
+    found = client.cluster(["text"], k=2, method="kmeans", on_progress=lambda job: print(job.fraction))
+    assert_type(found, nearfield.Clustering)
+    assert_type(found.labels, npt.NDArray[np.int32])
+    assert_type(found.failures[0], nearfield.NearfieldError)
+    assert_type(client.cluster(rows, ids=ids, texts=["text"], names=["a"]), nearfield.Clustering)
+    assert_type(client.cluster([[0.5, 0.5], [0.25, 0.5]]), nearfield.Clustering)
+    assert_type(client.cluster(collection="c", filter="a = 1"), nearfield.Clustering)
+    assert_type(client.start_clustering("c", linkage="ward"), nearfield.ClusteringJob)
+    for job in client.watch_clustering("id"):
+        assert_type(job.error, nearfield.NearfieldError | None)
+    assert_type(client.assign("id", rows), nearfield.Assignment)
+    assert_type(client.clusterings(), list[nearfield.ClusteringInfo])
+
+
 async def others(client: nearfield.AsyncClient) -> None:
     assert_type(await client.embed(["text"]), npt.NDArray[Any])
     assert_type(await client.embed(["text"], outputs=["multi"]), nearfield.EmbeddedOutputs)
     assert_type(await client.rerank("query", ["document"], top_n=1), list[nearfield.RankedDocument])
     assert_type(await client.classify(["text"], labels=["a"]), list[list[nearfield.LabelScore]])
+    assert_type(await client.cluster(["text"], k=1), nearfield.Clustering)
+    assert_type(await client.wait_clustering("id", 10.0), nearfield.Clustering)
     assert_type(await client.classify(["text"], classifier="a", min_score=0.5), list[nearfield.Labels])
     assert_type(await client.load_model("m", "2", keep_previous=True), nearfield.Model)
     assert_type(await client.set_alias("default", "m"), dict[str, str])
@@ -36,6 +53,8 @@ async def others(client: nearfield.AsyncClient) -> None:
 
 
 def refused(client: nearfield.Client) -> None:
+    client.cluster(["text"], method="dbscan")  # type: ignore[arg-type]
+    client.start_clustering("c", texts=["text"])  # type: ignore[call-arg]
     client.embed("text", chunking=3)  # type: ignore[call-overload]
     client.embed("text", outputs=["thick"])  # type: ignore[list-item]
     client.rerank("query", ["document"], top_k=3)  # type: ignore[call-arg]

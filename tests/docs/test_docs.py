@@ -73,6 +73,12 @@ def test_the_python_of_the_search_guide_runs(server, tmp_path):
 
 
 @pytest.mark.slow
+def test_the_python_of_the_clustering_guide_runs(server, tmp_path):
+    for code in blocks(ROOT / "docs" / "clustering.md", "python"):
+        run(code.replace("localhost:50051", server.target), tmp_path)
+
+
+@pytest.mark.slow
 def test_the_python_of_the_backend_guide_runs(tmp_path):
     for code in blocks(ROOT / "docs" / "adding-a-backend.md", "python"):
         run(code, tmp_path)

@@ -16,6 +16,7 @@ NAMES = [
     "nearfield.v1.EmbedService",
     "nearfield.v1.ModelService",
     "nearfield.v1.SearchService",
+    "nearfield.v1.ClusterService",
     "models/all-MiniLM-L6-v2",
 ]
 
@@ -79,6 +80,8 @@ def test_reflection(wire, version):
         "nearfield.v1.EmbedService",
         "nearfield.v1.ModelService",
         "nearfield.v1.SearchService",
+        "nearfield.v1.ClusterService",
+        "google.longrunning.Operations",
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",

@@ -6,6 +6,7 @@ from nearfield.v1 import cluster_pb2, embed_pb2, model_pb2, search_pb2, types_pb
 from nearfield_server import types
 from nearfield_server.core.classifiers import nouns as classifiers
 from nearfield_server.core.clustering import jobs, nouns
+from nearfield_server.core.projection.nouns import Way
 from nearfield_server.rpc import enums
 
 TABLES = [
@@ -28,6 +29,7 @@ TABLES = [
     (cluster_pb2.Linkage, nouns.Linkage, enums.LINKAGES),
     (cluster_pb2.ClusterChange, nouns.Change, {number: change for change, number in enums.CLUSTER_CHANGES.items()}),
     (cluster_pb2.ClusteringState, jobs.JobState, {number: state for state, number in enums.CLUSTER_STATES.items()}),
+    (cluster_pb2.ProjectionMethod, Way, enums.PROJECTION_METHODS),
 ]
 
 
@@ -47,3 +49,4 @@ def test_the_ways_back():
     assert {number: member for member, number in enums.TO_DURABILITY.items()} == enums.DURABILITIES
     assert {number: member for member, number in enums.TO_FIELD_TYPE.items()} == enums.FIELD_TYPES
     assert {number: member for member, number in enums.TO_QUANTIZATION.items()} == enums.QUANTIZATIONS
+    assert {number: member for member, number in enums.TO_PROJECTION_METHOD.items()} == enums.PROJECTION_METHODS

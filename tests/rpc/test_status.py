@@ -18,6 +18,7 @@ MISSING = {
     errors.SnapshotNotFound,
     errors.ReembeddingNotFound,
     errors.ClusteringNotFound,
+    errors.ProjectionNotFound,
     errors.ClassifierNotFound,
 }
 NAMED = MISSING | {errors.AlreadyExists}

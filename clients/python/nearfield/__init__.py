@@ -12,6 +12,22 @@ from nearfield._classifier_types import (
     TrainOptions,
 )
 from nearfield._client import Client
+from nearfield._cluster_options import ClusterCallOptions, ClusterOptions
+from nearfield._cluster_types import (
+    Assignment,
+    Cluster,
+    ClusterDrift,
+    ClusterExample,
+    ClusteringJob,
+    ClusterKeyword,
+    ClusterLayer,
+    ClusterLimits,
+    ClusterLineage,
+    ClusterMerge,
+    ClusterQuality,
+    ClusterTrial,
+)
+from nearfield._clustering import Clustering, ClusteringInfo
 from nearfield._collection import Collection
 from nearfield._errors import (
     Aborted,
@@ -45,6 +61,7 @@ from nearfield._options import (
     StreamOptions,
     TokenizeOptions,
 )
+from nearfield._projections import PlaceOptions, Projection, ProjectionProgress, ProjectOptions
 from nearfield._reembeddings import Reembedding, ReembedOptions
 from nearfield._retry import RetryPolicy
 from nearfield._search_stream import SearchStreamResult
@@ -86,6 +103,7 @@ from nearfield._vectors import MultiVectors, Quantization, SparseVectors
 __all__ = [
     "Aborted",
     "AlreadyExists",
+    "Assignment",
     "AsyncClient",
     "AsyncCollection",
     "Cancelled",
@@ -97,6 +115,21 @@ __all__ = [
     "ClassifyOptions",
     "Client",
     "ClientOptions",
+    "Cluster",
+    "ClusterCallOptions",
+    "ClusterDrift",
+    "ClusterExample",
+    "ClusterKeyword",
+    "ClusterLayer",
+    "ClusterLimits",
+    "ClusterLineage",
+    "ClusterMerge",
+    "ClusterOptions",
+    "ClusterQuality",
+    "ClusterTrial",
+    "Clustering",
+    "ClusteringInfo",
+    "ClusteringJob",
     "Collection",
     "CollectionInfo",
     "CollectionOptions",
@@ -127,8 +160,12 @@ __all__ = [
     "OutOfRange",
     "OutputOptions",
     "PermissionDenied",
+    "PlaceOptions",
     "Point",
     "PointId",
+    "ProjectOptions",
+    "Projection",
+    "ProjectionProgress",
     "Quantization",
     "RankedDocument",
     "RecommendOptions",

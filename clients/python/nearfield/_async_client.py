@@ -11,7 +11,9 @@ from typing import Any, Self, TypeVar, Unpack, cast, overload
 
 from nearfield import _methods
 from nearfield._async_classifiers import AsyncClassifiers
+from nearfield._async_clusterings import AsyncClusterings
 from nearfield._async_collections import AsyncCollections
+from nearfield._async_map_calls import AsyncMaps
 from nearfield._async_stream import AsyncStream
 from nearfield._async_transport import AsyncTransport
 from nearfield._cache import ModelCache, same_model
@@ -65,7 +67,7 @@ _RequestT = TypeVar("_RequestT")
 _ReplyT = TypeVar("_ReplyT")
 
 
-class AsyncClient(AsyncCollections, AsyncClassifiers):
+class AsyncClient(AsyncCollections, AsyncClusterings, AsyncMaps, AsyncClassifiers):
     """Talks to a Nearfield server; close it, or use it in an `async with` statement.
 
     Every method raises subclasses of NearfieldError for what the server refuses, and gives up when its `timeout` (the

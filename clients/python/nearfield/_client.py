@@ -13,6 +13,7 @@ from nearfield._channel import LOAD_SECONDS, ClientOptions, check_timeout, make_
 from nearfield._classifier_jobs import TrainedJob
 from nearfield._classifier_types import Labels, TrainedOptions
 from nearfield._classifiers import Classifiers
+from nearfield._clusterings import Clusterings
 from nearfield._collections import Collections
 from nearfield._convert_models import aliases_of, model_of
 from nearfield._deadline import Deadline
@@ -20,6 +21,7 @@ from nearfield._embed_jobs import EmbedJob, MultiJob, SparseJob
 from nearfield._errors import EXCHANGED, Aborted, NearfieldError
 from nearfield._health import ReadyWait
 from nearfield._jobs import Job
+from nearfield._map_calls import Maps
 from nearfield._model import Model
 from nearfield._options import (
     ClassifyOptions,
@@ -63,7 +65,7 @@ _RequestT = TypeVar("_RequestT")
 _ReplyT = TypeVar("_ReplyT")
 
 
-class Client(Collections, Classifiers):
+class Client(Collections, Clusterings, Maps, Classifiers):
     """Talks to a Nearfield server; close it, or use it in a `with` statement.
 
     Every method raises subclasses of NearfieldError for what the server refuses, and gives up when its `timeout` (the

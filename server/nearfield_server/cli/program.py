@@ -9,6 +9,8 @@ import typer
 from nearfield_server import __version__
 from nearfield_server.cli.classifiers_command import classifiers_app
 from nearfield_server.cli.classify import classify
+from nearfield_server.cli.cluster_command import cluster
+from nearfield_server.cli.clusterings_command import clusterings_app
 from nearfield_server.cli.collections_command import collections_app
 from nearfield_server.cli.doctor_command import doctor
 from nearfield_server.cli.embed import embed
@@ -16,6 +18,7 @@ from nearfield_server.cli.export_command import export
 from nearfield_server.cli.failures import settings
 from nearfield_server.cli.index import index
 from nearfield_server.cli.models_command import models_app
+from nearfield_server.cli.project import project
 from nearfield_server.cli.reembed_command import reembed_app
 from nearfield_server.cli.rerank import rerank
 from nearfield_server.cli.search import search
@@ -55,13 +58,14 @@ def _root(
     settings.debug = debug
 
 
-for command in (serve, embed, rerank, classify, similarity, tokenize, export, doctor, index, search):
+for command in (serve, embed, rerank, classify, similarity, tokenize, export, doctor, index, search, cluster, project):
     app.command()(command)
 app.add_typer(models_app)
 app.add_typer(classifiers_app)
 app.add_typer(collections_app)
 app.add_typer(snapshots_app)
 app.add_typer(reembed_app)
+app.add_typer(clusterings_app)
 
 
 def run(arguments: list[str]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from nearfield_server.core.clustering.nouns import ClusterInfo, FitOptions, Fitt
 from nearfield_server.rpc import payload, replies
 from nearfield_server.rpc.enums import CLUSTER_CHANGES, CLUSTER_STATES, TO_CLUSTER_METHOD, TO_LINKAGE
 from nearfield_server.rpc.status import past_status
-from nearfield_server.types import DType, PointId
+from nearfield_server.types import DType
 
 __all__ = [
     "assign_response",
@@ -75,10 +75,9 @@ def head_message(head: Head) -> cluster_pb2.Clustering:
 
 def cluster_page(one: Clustering, start: int, end: int) -> cluster_pb2.ClusterPage:
     """Give some of the clusters."""
-    ids = one.ids
     return cluster_pb2.ClusterPage(
         offset=start,
-        clusters=[_cluster(info, ids) for info in one.clusters[start:end]],
+        clusters=[_cluster(info, one) for info in one.clusters[start:end]],
         centroids=replies.matrix(one.arrays.centroids[start:end], DType.FLOAT32),
     )
 
@@ -164,24 +163,25 @@ def assign_response(found: Assigned) -> cluster_pb2.AssignResponse:
     )
 
 
-def _cluster(info: ClusterInfo, ids: Sequence[PointId]) -> cluster_pb2.ClusterInfo:
+def _cluster(info: ClusterInfo, of: Clustering) -> cluster_pb2.ClusterInfo:
     return cluster_pb2.ClusterInfo(
         id=info.id,
         size=info.size,
         name=info.name,
         name_similarity=info.name_similarity,
         keywords=[cluster_pb2.ClusterKeyword(term=one.term, weight=one.weight) for one in info.keywords],
-        medoid=_item(info.medoid, ids),
-        nearest=[_item(one, ids) for one in info.nearest],
+        medoid=_item(info.medoid, of),
+        nearest=[_item(one, of) for one in info.nearest],
         cohesion=info.cohesion,
         radius=info.radius,
         silhouette=info.silhouette,
     )
 
 
-def _item(one: ItemRef, ids: Sequence[PointId]) -> cluster_pb2.ClusterItem:
-    id_ = payload.point_id_message(ids[one.row]) if ids else None
-    return cluster_pb2.ClusterItem(index=one.row, id=id_, text=one.text, similarity=one.similarity)
+def _item(one: ItemRef, of: Clustering) -> cluster_pb2.ClusterItem:
+    id_ = payload.point_id_message(of.ids[one.row]) if of.ids else None
+    index = int(of.positions[one.row]) if len(of.positions) else one.row
+    return cluster_pb2.ClusterItem(index=index, id=id_, text=one.text, similarity=one.similarity)
 
 
 def _quality(fitted: Fitted) -> cluster_pb2.ClusterQuality:

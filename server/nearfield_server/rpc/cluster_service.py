@@ -12,6 +12,7 @@ from nearfield.v1 import cluster_pb2, cluster_pb2_grpc
 from nearfield_server.rpc.classifiers import ClassifierRpcs
 from nearfield_server.rpc.clusters import ClusterRpcs
 from nearfield_server.rpc.operations import JobRpcs
+from nearfield_server.rpc.projections import ProjectionRpcs
 
 __all__ = ["ClusterServicer"]
 
@@ -19,10 +20,13 @@ __all__ = ["ClusterServicer"]
 class ClusterServicer(cluster_pb2_grpc.ClusterServiceServicer):
     """Clusterings, near-duplicates, maps and classifiers."""
 
-    def __init__(self, clusters: ClusterRpcs, jobs: JobRpcs, classifiers: ClassifierRpcs) -> None:
+    def __init__(
+        self, clusters: ClusterRpcs, jobs: JobRpcs, projections: ProjectionRpcs, classifiers: ClassifierRpcs
+    ) -> None:
         """Put the parts together."""
         self._clusters = clusters
         self._jobs = jobs
+        self._projections = projections
         self._classifiers = classifiers
 
     async def Cluster(self, request: cluster_pb2.ClusterRequest, context: Any) -> cluster_pb2.ClusterResponse:
@@ -72,6 +76,32 @@ class ClusterServicer(cluster_pb2_grpc.ClusterServiceServicer):
     async def Assign(self, request: cluster_pb2.AssignRequest, context: Any) -> cluster_pb2.AssignResponse:
         """Put new items into clusters."""
         return await self._clusters.assign(request, context)
+
+    async def Project(self, requests: Any, context: Any) -> AsyncIterator[cluster_pb2.ProjectResponse]:
+        """Give what is streamed in coordinates on a map."""
+        async with aclosing(self._projections.project(requests, context)) as parts:
+            async for part in parts:
+                yield part
+
+    async def GetProjection(
+        self, request: cluster_pb2.GetProjectionRequest, context: Any
+    ) -> AsyncIterator[cluster_pb2.GetProjectionResponse]:
+        """Give a kept projection."""
+        async with aclosing(self._projections.get(request, context)) as parts:
+            async for part in parts:
+                yield part
+
+    async def ListProjections(
+        self, request: cluster_pb2.ListProjectionsRequest, context: Any
+    ) -> cluster_pb2.ListProjectionsResponse:
+        """Give all kept projections."""
+        return await self._projections.list(request, context)
+
+    async def DeleteProjection(
+        self, request: cluster_pb2.DeleteProjectionRequest, context: Any
+    ) -> cluster_pb2.DeleteProjectionResponse:
+        """Delete a kept projection."""
+        return await self._projections.delete(request, context)
 
     async def TrainClassifier(self, requests: Any, context: Any) -> cluster_pb2.TrainClassifierResponse:
         """Train on labelled examples."""

@@ -8,6 +8,7 @@ from nearfield.v1 import cluster_pb2, embed_pb2, model_pb2, search_pb2, types_pb
 from nearfield_server.core.classifiers.nouns import Method as ClassifierMethod
 from nearfield_server.core.clustering.jobs import JobState
 from nearfield_server.core.clustering.nouns import Change, Linkage, Method
+from nearfield_server.core.projection.nouns import Way
 from nearfield_server.core.reembeddings import ReembedState
 from nearfield_server.core.search_calls import (
     DuplicateGrouping,
@@ -54,6 +55,7 @@ __all__ = [
     "OUTPUTS",
     "POOLINGS",
     "PRIORITIES",
+    "PROJECTION_METHODS",
     "QUANTIZATIONS",
     "READ_CONSISTENCIES",
     "RECOMMEND_STRATEGIES",
@@ -69,6 +71,7 @@ __all__ = [
     "TO_LINKAGE",
     "TO_METRIC",
     "TO_OUTPUT",
+    "TO_PROJECTION_METHOD",
     "TO_QUANTIZATION",
     "TRUNCATES",
     "UPSERT_MODES",
@@ -231,6 +234,13 @@ CLUSTER_STATES: dict[JobState, cluster_pb2.ClusteringState] = {
 }
 TO_CLUSTER_METHOD: dict[Method, Any] = {value: key for key, value in CLUSTER_METHODS.items()}
 TO_LINKAGE: dict[Linkage, Any] = {value: key for key, value in LINKAGES.items()}
+PROJECTION_METHODS: dict[int, Way] = {
+    cluster_pb2.PROJECTION_METHOD_PCA: Way.PCA,
+    cluster_pb2.PROJECTION_METHOD_PACMAP: Way.PACMAP,
+    cluster_pb2.PROJECTION_METHOD_UMAP: Way.UMAP,
+    cluster_pb2.PROJECTION_METHOD_TSNE: Way.TSNE,
+}
+TO_PROJECTION_METHOD: dict[Way, Any] = {value: key for key, value in PROJECTION_METHODS.items()}
 CLASSIFIER_METHODS: dict[int, ClassifierMethod] = {
     cluster_pb2.CLASSIFIER_METHOD_LOGISTIC: ClassifierMethod.LOGISTIC,
     cluster_pb2.CLASSIFIER_METHOD_RIDGE: ClassifierMethod.RIDGE,

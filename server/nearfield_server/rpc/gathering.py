@@ -62,6 +62,11 @@ class Gathering:
             raise InvalidInput("options", "the first message must hold the options")
         return first
 
+    async def end(self) -> None:
+        """Wait for half-close. Raises `InvalidInput` where there is another message: a collection is the source."""
+        if await self._next() is not None:
+            raise InvalidInput("items", "give items or options.collection, not both")
+
     async def items(self, gathered: Gathered, embedding: EmbedOptions, caller: Caller) -> AsyncGenerator[Step, None]:
         """Take all items; give those that failed, and from time to time how many there are.
 

@@ -38,6 +38,7 @@ CODES: dict[type[errors.NearfieldError], grpc.StatusCode] = {
     errors.SnapshotNotFound: grpc.StatusCode.NOT_FOUND,
     errors.ReembeddingNotFound: grpc.StatusCode.NOT_FOUND,
     errors.ClusteringNotFound: grpc.StatusCode.NOT_FOUND,
+    errors.ProjectionNotFound: grpc.StatusCode.NOT_FOUND,
     errors.ClassifierNotFound: grpc.StatusCode.NOT_FOUND,
     errors.DataDamaged: grpc.StatusCode.DATA_LOSS,
     errors.AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
@@ -64,6 +65,7 @@ _MISSING: dict[type[errors.NearfieldError], str] = {
     errors.SnapshotNotFound: "Snapshot",
     errors.ReembeddingNotFound: "Reembedding",
     errors.ClusteringNotFound: "Clustering",
+    errors.ProjectionNotFound: "Projection",
     errors.ClassifierNotFound: "Classifier",
 }
 _KINDS = {"collections": "Collection", "aliases": "Collection", "snapshots": "Snapshot"}

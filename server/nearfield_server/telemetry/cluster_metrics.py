@@ -7,11 +7,13 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-__all__ = ["CLUSTER_OUTCOMES", "CLUSTER_STAGES", "FIT_BUCKETS", "ClusterMetrics"]
+__all__ = ["CLUSTER_OUTCOMES", "CLUSTER_STAGES", "FIT_BUCKETS", "MAP_OUTCOMES", "MAP_STAGES", "ClusterMetrics"]
 
 CLUSTER_STAGES = ("order", "fit", "assign", "quality", "labels")
 CLUSTER_METHODS = ("kmeans", "density", "agglomerative")
 CLUSTER_OUTCOMES = ("done", "failed", "cancelled")
+MAP_STAGES = ("order", "neighbors", "fit", "quality")
+MAP_OUTCOMES = ("done", "placed", "failed", "cancelled")
 FIT_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
 _STATES = ("queued", "running")
 
@@ -80,6 +82,20 @@ class ClusterMetrics:
             "nearfield_cluster_recluster_due", "Clusterings that are due to be made anew", registry=registry
         )
         self._kept = Gauge("nearfield_clusterings_kept", "Clusterings that are kept", registry=registry)
+        self._make_maps(registry)
+
+    def _make_maps(self, registry: CollectorRegistry) -> None:
+        maps = Counter("nearfield_maps", "Calls of Project that ended", ["outcome"], registry=registry)
+        self._maps = {one: maps.labels(one) for one in MAP_OUTCOMES}
+        stages = Histogram(
+            "nearfield_map_stage_seconds",
+            "Time of a map in each stage",
+            ["stage"],
+            registry=registry,
+            buckets=FIT_BUCKETS,
+        )
+        self._map_stages = {one: stages.labels(one) for one in MAP_STAGES}
+        self._maps_kept = Gauge("nearfield_maps_kept", "Maps that are kept", registry=registry)
 
     def fitted(self, figures: FittedFigures) -> None:
         """Record a fit that came to its end."""
@@ -114,3 +130,16 @@ class ClusterMetrics:
     def kept(self, count: int) -> None:
         """Show how many are kept."""
         self._kept.set(count)
+
+    def mapped(self, stage_seconds: Mapping[str, float]) -> None:
+        """Record the stages of a map that was made."""
+        for stage, seconds in stage_seconds.items():
+            self._map_stages[stage].observe(seconds)
+
+    def map_ended(self, outcome: str) -> None:
+        """Count a call of Project that ended: one of `MAP_OUTCOMES`."""
+        self._maps[outcome].inc()
+
+    def maps_kept(self, count: int) -> None:
+        """Show how many maps are kept."""
+        self._maps_kept.set(count)

@@ -5,5 +5,6 @@ gatherer  brings them together as unit rows
 matter    holds them where a worker can read them without a copy
 pool      the worker processes, and the queue before them
 worker    the other end: one module for each operation
+stages    what a computation tells of itself
 kept      results on the disk, until they expire
 """

@@ -33,7 +33,8 @@ _RETRY_SECONDS = 5.0
 _KEEP_BELOW_BYTES = 1 << 30
 """A worker that holds more after its work isn't kept: its memory wouldn't come back."""
 _START_SECONDS = 120.0
-_LOST = {-signal.SIGKILL, -signal.SIGABRT, -signal.SIGSEGV}
+_STARVED = {-signal.SIGABRT, -signal.SIGSEGV}
+"""How a worker ends where a library doesn't check what it allocates: to try again would end the same way."""
 
 Told = Callable[[str, float], None]
 """Hears the stage and the share that is done."""
@@ -174,7 +175,8 @@ class ComputePool:
         environment = {
             "NUMBA_NUM_THREADS": threads,
             "OMP_NUM_THREADS": threads,
-            # Beside a busy server, threads that wait by spinning cost ten times the work itself.
+            # Threads that spin while they wait take the cores from those that they wait for: a fit took 25 times as
+            # long on a busy machine. numpy's own threads always spin; what is large goes through faiss.
             "OMP_WAIT_POLICY": "PASSIVE",
             "OPENBLAS_NUM_THREADS": "1",
             # Whoever set it has a reason: a folder that is filled when the image is built, for one.
@@ -196,18 +198,23 @@ class ComputePool:
         if self._closing:
             return Draining("the server is stopping", retry_after_seconds=1.0)
         status = await child.ended()
-        if status in _LOST:
+        if status < 0:
             logger.error("a worker ended by %s: it may have been out of memory", signal.Signals(-status).name)
+        if status in _STARVED:
+            return self._too_large("its process broke off, as it does where libraries get no more memory")
         text = "the worker process ended before it was done, maybe for want of memory: try fewer items"
         return Unavailable(text, retry_after_seconds=_RETRY_SECONDS)
 
     def _failure(self, operation: str, kind: str) -> NearfieldError:
         if kind == "memory":
-            limit = self.settings.memory_bytes
-            text = f"it took more than {limit >> 20} MiB (cluster.memory_bytes): try fewer items"
-            return TooLarge(text, limit=limit)
+            return self._too_large("it took too much memory")
         logger.error("the operation %s failed in its worker: %s", operation, kind)
         return NearfieldError(f"the computation failed in its worker: {kind}")
+
+    def _too_large(self, why: str) -> TooLarge:
+        limit = self.settings.memory_bytes
+        text = f"{why}: at most {limit >> 20} MiB (cluster.memory_bytes) may be taken; try fewer items"
+        return TooLarge(text, limit=limit)
 
     def _rest(self, child: Child) -> None:
         self._idle.append(_Idle(child, time.monotonic()))

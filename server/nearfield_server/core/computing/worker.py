@@ -27,6 +27,7 @@ _NICE = 19
 _TELL_SECONDS = 0.2
 _OPERATIONS = {
     "fit": "nearfield_server.core.clustering.fit.operation",
+    "project": "nearfield_server.core.projection.fit.operation",
     "train": "nearfield_server.core.classifiers.fit.operation",
 }
 """Modules that have `run(header, data, told) -> (header, bytes)`, imported when they are first asked for."""
@@ -51,6 +52,7 @@ def _answer(connection: socket.socket, frame: Frame) -> None:
     header, data = frame
     telling = _Telling(connection)
     try:
+        telling.tell("start", 0.0)  # the first time libraries are imported, which may take a while
         run: Operation = importlib.import_module(_OPERATIONS[header["op"]]).run
         _bound_memory(header["memory_bytes"])
         result, body = run(header, data, telling.tell)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 
-import evoc
 import numpy as np
 import numpy.typing as npt
 
@@ -13,7 +12,7 @@ from nearfield_server.core.clustering.fit.quality import SilhouetteSample
 from nearfield_server.core.clustering.nouns import FitOptions, FloatColumn, IntColumn, Layer
 from nearfield_server.types import FloatRows
 
-__all__ = ["Density", "fit_density"]
+__all__ = ["LEAST_ITEMS", "Density", "fit_density"]
 
 _NEIGHBOURS = 15
 LEAST_ITEMS = 2 * _NEIGHBOURS
@@ -30,8 +29,15 @@ class Density:
     shown: int
 
 
-def fit_density(rows: FloatRows, options: FitOptions) -> Density:
-    """Give all layers for unit rows of which at least two differ; none where nothing is dense."""
+def fit_density(rows: FloatRows, first: npt.NDArray[np.int64], options: FitOptions) -> Density:
+    """Give all layers for unit rows of which at least two differ; none where nothing is dense.
+
+    Rows that are equal go where the `first` of them goes: EVoC may tell them apart.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numba's, about its own compiling
+        import evoc  # noqa: PLC0415 - it compiles for a minute or two where nothing is in numba's cache
+
     model = evoc.EVoC(
         noise_level=options.noise_level,
         base_min_cluster_size=options.min_cluster_size,
@@ -39,19 +45,19 @@ def fit_density(rows: FloatRows, options: FitOptions) -> Density:
         random_state=options.seed,
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # numba's, about its own compiling
+        warnings.simplefilter("ignore")  # as above
         model.fit(rows)
     sample = SilhouetteSample(rows, options.seed)
     labels, strengths, layers = [], [], []
     for found, strength, persistence in zip(
         model.cluster_layers_, model.membership_strength_layers_, model.persistence_scores_, strict=True
     ):
-        places = _by_size(found)
+        places = _by_size(found[first])
         if (count := int(places.max(initial=-1)) + 1) == 0:
             continue
         score = sample.of(places).mean
         labels.append(places)
-        strengths.append(np.where(places < 0, 0.0, np.clip(strength, 0.0, 1.0)).astype(np.float32))
+        strengths.append(np.where(places < 0, 0.0, np.clip(strength[first], 0.0, 1.0)).astype(np.float32))
         layers.append(
             Layer(
                 clusters=count,
@@ -72,13 +78,9 @@ def _chosen(layers: list[Layer], target: int | None) -> int:
 
 def _by_size(found: npt.NDArray[np.int64]) -> IntColumn:
     """Number clusters by size, greatest first; noise stays -1."""
-    found = np.asarray(found)
-    count = int(found.max(initial=-1)) + 1
-    sizes = np.bincount(found[found >= 0], minlength=count)
-    order = np.argsort(-sizes, kind="stable")
-    places = np.empty(count + 1, np.int32)
-    places[order] = np.arange(count)
-    places[-1] = -1
+    names, sizes = np.unique(found[found >= 0], return_counts=True)
+    places = np.full(int(found.max(initial=-1)) + 2, -1, np.int32)
+    places[names[np.argsort(-sizes, kind="stable")]] = np.arange(len(names))
     return places[found]
 
 

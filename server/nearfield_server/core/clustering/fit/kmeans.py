@@ -17,17 +17,21 @@ from sklearn.cluster import kmeans_plusplus
 
 from nearfield_server.core.clustering.fit.centres import Centres
 from nearfield_server.core.clustering.fit.quality import SilhouetteSample
-from nearfield_server.core.clustering.nouns import Trial
+from nearfield_server.core.clustering.nouns import IntColumn, Trial
 from nearfield_server.types import FloatRows
 
-__all__ = ["choose_k", "fit_kmeans", "sweep_of"]
+__all__ = ["choose_k", "fit_kmeans", "nearest_of_kmeans", "sweep_of"]
 
 _ITERATIONS = 50
 _LARGE_ITERATIONS = 25
 _EARLY_STOP = 1e-5
+_LARGE_EARLY_STOP = 1e-4
+"""Share by which the objective must grow for another iteration."""
 _POINTS_PER_CENTROID = 256
 _START_ROWS_PER_CENTROID = 20
 _LEAST_START_ROWS = 4000
+_LARGE_TRIALS = 3
+"""Candidates for each start where there is one attempt only; by default it would be 2 + log(k)."""
 _RESTARTS = 10
 _RESTART_BUDGET = 3e11
 """Multiplications of all restarts together: some seconds on one core."""
@@ -53,6 +57,15 @@ def fit_kmeans(rows: FloatRows, k: int, seed: int, told: Callable[[float], None]
         seed: of all random choices.
         told: hears the share of the work that is done.
     """
+    return _fitted(rows, k, seed, told)[0]
+
+
+def nearest_of_kmeans(rows: FloatRows, k: int, seed: int, told: Callable[[float], None]) -> IntColumn:
+    """Give the place of the centroid nearest to each row; the arguments are those of `fit_kmeans`."""
+    return _fitted(rows, k, seed, told)[1]
+
+
+def _fitted(rows: FloatRows, k: int, seed: int, told: Callable[[float], None]) -> tuple[FloatRows, IntColumn]:
     count, width = rows.shape
     random = np.random.default_rng(seed)
     small = count <= max(_SMALL, _POINTS_PER_CENTROID * k)
@@ -72,14 +85,18 @@ def fit_kmeans(rows: FloatRows, k: int, seed: int, told: Callable[[float], None]
 def _attempt(rows: FloatRows, k: int, random: np.random.Generator, iterations: int, *, whole: bool) -> _Attempt:
     wanted = min(len(rows), max(_LEAST_START_ROWS, _START_ROWS_PER_CENTROID * k))
     sample = rows if wanted == len(rows) else rows[np.sort(random.choice(len(rows), wanted, replace=False))]
-    starts, _ = kmeans_plusplus(sample, k, random_state=int(random.integers(2**31)))
+    trials = None if whole else _LARGE_TRIALS
+    # float64 from the outset: scikit-learn would convert float32 anew for each start.
+    starts, _ = kmeans_plusplus(
+        sample.astype(np.float64), k, random_state=int(random.integers(2**31)), n_local_trials=trials
+    )
     found = faiss.Kmeans(
         rows.shape[1],
         k,
         niter=iterations,
         spherical=True,
         seed=int(random.integers(2**31)),
-        early_stop_threshold=_EARLY_STOP,
+        early_stop_threshold=_EARLY_STOP if whole else _LARGE_EARLY_STOP,
         min_points_per_centroid=1,
         max_points_per_centroid=len(rows) if whole else _POINTS_PER_CENTROID,
     )
@@ -87,13 +104,13 @@ def _attempt(rows: FloatRows, k: int, random: np.random.Generator, iterations: i
     return _Attempt(float(np.asarray(found.obj)[-1]), np.asarray(found.centroids, np.float32))
 
 
-def _refilled(rows: FloatRows, centroids: FloatRows) -> FloatRows:
+def _refilled(rows: FloatRows, centroids: FloatRows) -> tuple[FloatRows, IntColumn]:
     """Give centroids that all have an item: those without one are moved to the item that is the furthest from its own.
 
     faiss splits a large cluster for an empty one, which leaves two of the same place where items are the same.
     """
+    centres = Centres.of(rows, centroids)
     for _ in range(len(centroids)):
-        centres = Centres.of(rows, centroids)
         sizes = np.bincount(centres.nearest, minlength=len(centroids))
         empty = np.flatnonzero(sizes == 0)
         if not len(empty):
@@ -101,7 +118,8 @@ def _refilled(rows: FloatRows, centroids: FloatRows) -> FloatRows:
         centroids = centroids.copy()
         furthest = np.argsort(-centres.distances, kind="stable")[: len(empty)]
         centroids[empty] = rows[furthest]
-    return centroids
+        centres = Centres.of(rows, centroids)
+    return centroids, centres.nearest
 
 
 def sweep_of(count: int, min_k: int | None, max_k: int | None) -> list[int]:

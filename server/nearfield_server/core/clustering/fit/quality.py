@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import minimum_spanning_tree
-from sklearn.metrics import silhouette_samples
 
 from nearfield_server.core.clustering.nouns import IntColumn
 from nearfield_server.types import FloatRows
@@ -29,22 +28,38 @@ class Silhouettes:
 
 
 class SilhouetteSample:
-    """A sample of rows and the distances between them, for the silhouettes of several clusterings."""
+    """A sample of rows, for the silhouettes of several clusterings."""
 
-    def __init__(self, rows: FloatRows, seed: int) -> None:
-        """Draw it from unit rows."""
-        self.rows = _sample(len(rows), _SILHOUETTE_ROWS, seed)
-        self._distances = _distances(rows[self.rows])
+    def __init__(self, rows: FloatRows, seed: int, among: npt.NDArray[np.int64] | None = None) -> None:
+        """Draw it from unit rows, or from those of them that `among` tells."""
+        chosen = _sample(len(rows) if among is None else len(among), _SILHOUETTE_ROWS, seed)
+        self.rows = chosen if among is None else among[chosen]
+        # Exact to the last digit: the distances of rows that are the same are zero.
+        sample = rows[self.rows].astype(np.float64)
+        self._sample = sample / np.linalg.norm(sample, axis=1, keepdims=True)
 
     def of(self, labels: IntColumn) -> Silhouettes:
-        """Give cosine silhouettes by the labels of all rows. Rows labelled -1 count as one more group."""
-        chosen = labels[self.rows]
-        present = np.unique(chosen)
-        if not 1 < len(present) < len(chosen):
-            return Silhouettes(None, len(chosen), {})
-        found = silhouette_samples(self._distances, chosen, metric="precomputed")
-        by_label = {int(one): float(found[chosen == one].mean()) for one in present}
-        return Silhouettes(float(found.mean()), len(chosen), by_label)
+        """Give cosine silhouettes by the labels of all rows. Rows labelled -1 count as one more group.
+
+        The distances of a row to all of a group sum to their number less its product with their sum: there is no need
+        for the distances of all pairs.
+        """
+        chosen, count = labels[self.rows], len(self.rows)
+        present, group, sizes = np.unique(chosen, return_inverse=True, return_counts=True)
+        if not 1 < len(present) < count:
+            return Silhouettes(None, count, {})
+        everyone = np.arange(count)
+        members = csr_array((np.ones(count), (group, everyone)), (len(present), count))
+        totals = np.maximum(sizes - self._sample @ (members @ self._sample).T, 0.0)
+        inner = totals[everyone, group] / np.maximum(sizes[group] - 1, 1)
+        totals /= sizes
+        totals[everyone, group] = np.inf
+        outer = totals.min(axis=1)
+        greater = np.maximum(inner, outer)
+        alone = (sizes[group] == 1) | (greater == 0)
+        found = np.where(alone, 0.0, (outer - inner) / np.where(alone, 1.0, greater))
+        by_label = np.bincount(group, found) / sizes
+        return Silhouettes(float(found.mean()), count, dict(zip(present.tolist(), by_label.tolist(), strict=True)))
 
 
 def dbcv(rows: FloatRows, labels: IntColumn, seed: int) -> float | None:

@@ -1,0 +1,1 @@
+"""`nearfield cluster` and `nearfield clusterings`: rows in, clusters, tables and files out."""

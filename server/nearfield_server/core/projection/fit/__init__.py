@@ -1,0 +1,1 @@
+"""The computing of maps; runs in worker processes. Pure functions of matrices."""
