@@ -1,4 +1,7 @@
-"""How much memory a training takes, told before it begins. Pure."""
+"""How much memory a training takes, told before it begins. Pure.
+
+The figures are over what was measured: 20,000 examples of 50 labels, 4,000 of 1,000 and of 1,500.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,9 @@ from nearfield_server.errors import TooLarge
 __all__ = ["check_size", "estimated_bytes"]
 
 _BASE = 200 << 20
-_ROWS = 4.5
+_ROWS = 6
 """Copies of the matrix: what was gathered, what was put in order, a fold's, and one in double precision for a while."""
-_VALUES = 20
+_VALUES = 48
 """Bytes for each example and label: values of one way, of its loss, and in double precision to calibrate."""
 _WEIGHTS = 160
 """Bytes for each label and dimension: what L-BFGS remembers, and a start for every fold."""
