@@ -16,23 +16,15 @@ import uvloop
 
 import nearfield_server
 from nearfield_server.batching.queue import QueueLimits
+from nearfield_server.computations import Computations
 from nearfield_server.config.machine import effective_cpu_count
 from nearfield_server.config.settings import BUILTIN, Config
 from nearfield_server.core.aliases import Aliases
 from nearfield_server.core.cache import EmbeddingCache
 from nearfield_server.core.classifier import Classifier
-from nearfield_server.core.classifiers.kept import KeptClassifiers
-from nearfield_server.core.classifiers.scorer import Scorer
-from nearfield_server.core.classifiers.trainer import Trainer, TrainTools
-from nearfield_server.core.clustering.assigner import Assigner
-from nearfield_server.core.clustering.clusterer import Clusterer, Tools
-from nearfield_server.core.clustering.jobs import ClusterJobs, JobSettings, JobTools
-from nearfield_server.core.clustering.kept import KeptClusterings
 from nearfield_server.core.collection_calls import CollectionsSettings
 from nearfield_server.core.collection_vectors import CollectionVectors
 from nearfield_server.core.collections import Collections
-from nearfield_server.core.computing.gatherer import Gatherer
-from nearfield_server.core.computing.pool import ComputePool, PoolSettings
 from nearfield_server.core.duplicates import DuplicateFinder
 from nearfield_server.core.embedder import Embedder
 from nearfield_server.core.lifecycle import Lifecycle, LifecycleSettings
@@ -40,8 +32,6 @@ from nearfield_server.core.memory import bound_arenas
 from nearfield_server.core.models import ModelRegistry
 from nearfield_server.core.pipeline import Pipeline
 from nearfield_server.core.points import Points
-from nearfield_server.core.projection.kept import KeptProjections
-from nearfield_server.core.projection.projector import MapTools, Projector
 from nearfield_server.core.query_vectors import QueryVectors
 from nearfield_server.core.recommender import Recommender
 from nearfield_server.core.reembedder import Reembedder
@@ -61,18 +51,12 @@ from nearfield_server.engines.embedded.settings import EmbeddedSettings
 from nearfield_server.engines.exact import ExactEngine
 from nearfield_server.engines.qdrant import QdrantEngine, QdrantSettings
 from nearfield_server.errors import ConfigError, ModelLoadFailure
-from nearfield_server.rpc.classifiers import ClassifierRpcs
-from nearfield_server.rpc.cluster_convert import start_call_of
-from nearfield_server.rpc.cluster_service import ClusterServicer
-from nearfield_server.rpc.clusters import ClusterLimits, ClusterRpcs, ClusterTools
 from nearfield_server.rpc.collections import CollectionRpcs
 from nearfield_server.rpc.embed import EmbedServicer, UseCases
 from nearfield_server.rpc.health import HealthServicer
 from nearfield_server.rpc.interceptor import CallInterceptor
 from nearfield_server.rpc.models import ModelServicer
-from nearfield_server.rpc.operations import JobRpcs, OperationsServicer
 from nearfield_server.rpc.points import PointRpcs
-from nearfield_server.rpc.projections import MapRpcs, ProjectionRpcs
 from nearfield_server.rpc.reembeddings import ReembeddingRpcs
 from nearfield_server.rpc.search_service import SearchServicer
 from nearfield_server.rpc.searches import Finders, SearchRpcs
@@ -147,23 +131,18 @@ class Server:
             self.metrics, max_calls=limits.max_concurrent_calls, max_streams=limits.max_concurrent_streams
         )
         pipeline = Pipeline(self._threads, cache, self._image_threads)
-        embedder, trained = Embedder(self.registry, pipeline), self.metrics.classifiers
-        self._classifiers = KeptClassifiers(config.data_dir / "classifiers", config.cluster.max_kept, trained.kept)
         use_cases = UseCases(
-            embedder,
-            Reranker(self.registry, pipeline),
-            Classifier(self.registry, pipeline),
-            Scorer(self._classifiers, embedder, self.registry, trained),
+            Embedder(self.registry, pipeline), Reranker(self.registry, pipeline), Classifier(self.registry, pipeline)
         )
         stream = StreamSettings(window_inputs=config.stream.window_inputs, idle_seconds=config.stream.idle_seconds)
         search = self._build_search(use_cases)
-        clusters, jobs = self._build_clusters(use_cases)
+        self.computations = Computations(config, use_cases.embedder, self.registry, self.collections, self.metrics)
         servicers = Servicers(
-            EmbedServicer(use_cases, self.registry, self.metrics, stream),
+            EmbedServicer(use_cases, self.computations.scorer, self.registry, self.metrics, stream),
             ModelServicer(self.registry, self._lifecycle, admin=config.admin_on),
             search,
-            clusters,
-            OperationsServicer(jobs),
+            self.computations.servicer,
+            self.computations.operations,
         )
         self._health = HealthServicer(self.registry, SERVICES, {SEARCH: lambda: self.collections.ready})
         self._grpc = GrpcServer(_grpc(config), servicers, self._health, self._interceptor)
@@ -228,45 +207,6 @@ class Server:
             ReembeddingRpcs(self._reembedder),
         )
 
-    def _build_clusters(self, use_cases: UseCases) -> tuple[ClusterServicer, JobRpcs]:
-        """Make what clusters, and what keeps that."""
-        config, metrics = self._config.cluster, self.metrics.cluster
-        folder, memory = self._config.data_dir / "clusterings", config.computation_bytes
-        self._pool = ComputePool(_pool(self._config), metrics)
-        self._clusterings = KeptClusterings(folder, config.max_kept, metrics)
-        gatherer = Gatherer(use_cases.embedder, self.registry, self.collections, memory)
-        clusterer = Clusterer(Tools(gatherer, self._pool, self._clusterings, metrics, memory))
-        parse = partial(start_call_of, max_ttl=config.max_ttl_seconds, default_ttl=config.default_ttl_seconds)
-        tools = JobTools(parse, clusterer, gatherer, self._pool, self._clusterings, self.registry)
-        journal = self._config.data_dir / "cluster-jobs"
-        self._cluster_jobs = ClusterJobs(tools, JobSettings(folder=journal, max_attempts=config.max_attempts))
-        limits = ClusterLimits(
-            max_items=config.max_items,
-            memory_bytes=memory,
-            max_ttl_seconds=config.max_ttl_seconds,
-            default_ttl_seconds=config.default_ttl_seconds,
-            max_kept=config.max_kept,
-        )
-        assigner = Assigner(self._clusterings, gatherer, metrics)
-        parts = ClusterTools(clusterer, gatherer, self._clusterings, assigner, self._cluster_jobs)
-        rpcs = ClusterRpcs(parts, self.registry, limits, self._config.stream.idle_seconds)
-        jobs = JobRpcs(self._cluster_jobs, self._clusterings)
-        return ClusterServicer(rpcs, jobs, self._build_maps(gatherer), self._build_classifiers(gatherer)), jobs
-
-    def _build_classifiers(self, gatherer: Gatherer) -> ClassifierRpcs:
-        """Make what trains classifiers; what uses them is there already."""
-        memory, idle_seconds = self._config.cluster.computation_bytes, self._config.stream.idle_seconds
-        training = TrainTools(gatherer, self._pool, self._classifiers, self.metrics.classifiers, memory)
-        return ClassifierRpcs(Trainer(training), self._classifiers, gatherer, self.registry, idle_seconds)
-
-    def _build_maps(self, gatherer: Gatherer) -> ProjectionRpcs:
-        """Make what projects, and what keeps that."""
-        config, metrics = self._config.cluster, self.metrics.cluster
-        self._projections = KeptProjections(self._config.data_dir / "projections", config.max_kept, metrics)
-        projector = Projector(MapTools(gatherer, self._pool, self._projections, metrics, config.computation_bytes))
-        tools = MapRpcs(projector, gatherer, self._projections)
-        return ProjectionRpcs(tools, self.registry, config.max_ttl_seconds, self._config.stream.idle_seconds)
-
     async def start(self) -> None:
         """Listen, open the collections, then load all models at once. Health is SERVING when this returns.
 
@@ -283,15 +223,13 @@ class Server:
         await self._snapshots.open()
         await self._reembedder.open()
         await self.collections.open()
-        await self._clusterings.open()
-        await self._projections.open()
-        await self._classifiers.open()
+        await self.computations.open()
         self.metrics.search.watch(partial(_stats, self.collections, asyncio.get_running_loop()))
         folders = {name: _folder(path) for name, path in self._config.models.items()}
         await self._lifecycle.start(folders)
         self._upkeep.start()
         await self._reembedder.start()
-        await self._cluster_jobs.start()
+        await self.computations.start()
         default = self.registry.status("")
         if default.state is ModelState.FAILED:
             raise ModelLoadFailure(default.message)
@@ -314,11 +252,7 @@ class Server:
         await self._grpc.stop(grace_seconds=0.2 if finished else 0.0)
         self._upkeep.stop()
         self.metrics.search.watch(dict)
-        await self._cluster_jobs.close()
-        await self._pool.close()
-        await self._clusterings.close()
-        await self._projections.close()
-        await self._classifiers.close()
+        await self.computations.close()
         await self._reembedder.close()
         await self.collections.close()
         await self._lifecycle.close()
@@ -377,18 +311,6 @@ def _qdrant(config: Config) -> QdrantSettings:
         timeout_seconds=given.timeout_seconds,
         attempts=given.attempts,
         upkeep_seconds=config.search.sweep_seconds,
-    )
-
-
-def _pool(config: Config) -> PoolSettings:
-    cluster = config.cluster
-    return PoolSettings(
-        workers=cluster.workers,
-        max_waiting=cluster.max_waiting,
-        threads=cluster.threads or effective_cpu_count(),
-        memory_bytes=cluster.computation_bytes,
-        idle_seconds=cluster.idle_seconds,
-        cache_dir=config.data_dir / "numba-cache",
     )
 
 

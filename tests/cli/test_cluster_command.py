@@ -3,7 +3,12 @@
 import csv
 import io
 import json
+import signal
+import subprocess
+import sys
+import urllib.request
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +21,7 @@ from nearfield_server.cli.cluster.options import Method, cluster_options, keep_s
 from nearfield_server.cli.cluster.watching import Watching, job_line
 from nearfield_server.cli.failures import CliError
 
+NEARFIELD = Path(sys.executable).with_name("nearfield")
 TOPICS = {
     "animals": ["Three dogs run along the beach.", "A cat sleeps.", "The horse jumped.", "Our dog barks loudly."],
     "money": [
@@ -157,6 +163,25 @@ def test_a_collection_is_clustered_by_a_job(run, collection, tmp_path):
     # What `cluster` made isn't kept: nobody asked for it.
     assert [one["id"] for one in listed["clusterings"] if one["collection"] == collection] == [id_]
     assert run("clusterings", "delete", id_)[0] == 0
+
+
+@pytest.mark.long
+def test_ctrl_c_ends_the_work_in_the_server(start_server, tmp_path):
+    served = start_server()
+    vectors = np.random.default_rng(0).standard_normal((60_000, 64)).astype(np.float32)
+    table = pa.table({"v": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 64)})
+    pq.write_table(table, tmp_path / "v.parquet")
+    command = ("cluster", tmp_path / "v.parquet", "--text-field", "", "--vector-field", "v", "--target", served.target)
+    with subprocess.Popen([NEARFIELD, *command], stderr=subprocess.PIPE, text=True) as process:
+        while "fit" not in (line := process.stderr.readline()):
+            assert line, "it ended before it was interrupted"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    with nearfield.Client(served.target) as client:
+        client.cluster(TEXTS, k=2)  # which waits for the one process that there is
+    with urllib.request.urlopen(f"http://{served.http}/metrics", timeout=10) as reply:
+        lines = reply.read().decode().splitlines()
+    assert 'nearfield_clusterings_total{outcome="cancelled"} 1.0' in lines
 
 
 @pytest.mark.parametrize(

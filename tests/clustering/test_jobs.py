@@ -134,7 +134,7 @@ def test_what_cant_be_done_is_refused_before_it_begins(here, fields, code, field
 def test_a_cancelled_job_ends_at_once(here):
     begun = here("StartClustering", options=LONG, collection={"collection": "large"})
     running(here, begun.name)
-    (pid,) = here.server._pool.pids
+    (pid,) = here.server.computations.pool.pids
     failure = here.refused("GetClustering", id=begun.name)
     assert (failure.code, "wait for it" in failure.message) == ("FAILED_PRECONDITION", True)
     assert here.refused("DeleteOperation", name=begun.name).code == "FAILED_PRECONDITION"
@@ -174,7 +174,7 @@ def endless(here, rows, seconds):
     requests += [cluster_pb2.ClusterStreamRequest(items=items(vectors=part)) for part in parts]
     call = here.stub.ClusterStream(iter(requests), timeout=seconds)
     next(reply for reply in call if reply.progress.stage == "fit")
-    (pid,) = here.server._pool.pids
+    (pid,) = here.server.computations.pool.pids
     return call, pid
 
 
@@ -198,7 +198,7 @@ def test_a_job_whose_process_is_killed_is_begun_again(start_server, open_cluster
     begun = here("StartClustering", options=LONG, collection={"collection": "large"})
     for attempt in (1, 2):
         running(here, begun.name, attempt)
-        (pid,) = server.server._pool.pids
+        (pid,) = server.server.computations.pool.pids
         os.kill(pid, signal.SIGKILL)
         assert gone(pid)
     ended = here("WaitOperation", name=begun.name)

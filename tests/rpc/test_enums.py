@@ -6,6 +6,7 @@ from nearfield.v1 import cluster_pb2, embed_pb2, model_pb2, search_pb2, types_pb
 from nearfield_server import types
 from nearfield_server.core.classifiers import nouns as classifiers
 from nearfield_server.core.clustering import jobs, nouns
+from nearfield_server.core.dedup import nouns as dedup_nouns
 from nearfield_server.core.projection.nouns import Way
 from nearfield_server.rpc import enums
 
@@ -25,6 +26,8 @@ TABLES = [
     (search_pb2.UpsertMode, types.UpsertMode, enums.UPSERT_MODES),
     (search_pb2.IndexState, types.IndexState, {number: state for state, number in enums.INDEX_STATES.items()}),
     (cluster_pb2.ClusterMethod, nouns.Method, enums.CLUSTER_METHODS),
+    (cluster_pb2.DuplicateLevel, dedup_nouns.Level, enums.DUPLICATE_LEVELS),
+    (cluster_pb2.DuplicateKind, dedup_nouns.Kind, {number: kind for kind, number in enums.DUPLICATE_KINDS.items()}),
     (cluster_pb2.ClassifierMethod, classifiers.Method, enums.CLASSIFIER_METHODS),
     (cluster_pb2.Linkage, nouns.Linkage, enums.LINKAGES),
     (cluster_pb2.ClusterChange, nouns.Change, {number: change for change, number in enums.CLUSTER_CHANGES.items()}),

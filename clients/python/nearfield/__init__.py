@@ -29,6 +29,7 @@ from nearfield._cluster_types import (
 )
 from nearfield._clustering import Clustering, ClusteringInfo
 from nearfield._collection import Collection
+from nearfield._dedup_types import DeduplicateOptions, DuplicateVerdict
 from nearfield._errors import (
     Aborted,
     AlreadyExists,
@@ -135,7 +136,9 @@ __all__ = [
     "CollectionOptions",
     "DataLoss",
     "DeadlineExceeded",
+    "DeduplicateOptions",
     "DuplicateGroup",
+    "DuplicateVerdict",
     "EmbedOptions",
     "EmbedResult",
     "EmbeddedChunks",

@@ -22,6 +22,7 @@ from nearfield._classifier_jobs import TrainedJob
 from nearfield._classifier_types import Labels, TrainedOptions
 from nearfield._convert_models import aliases_of, model_of
 from nearfield._deadline import Deadline
+from nearfield._dedup_stream import AsyncDeduplication
 from nearfield._embed_jobs import EmbedJob, MultiJob, SparseJob
 from nearfield._errors import EXCHANGED, Aborted, NearfieldError
 from nearfield._health import ReadyWait
@@ -67,7 +68,7 @@ _RequestT = TypeVar("_RequestT")
 _ReplyT = TypeVar("_ReplyT")
 
 
-class AsyncClient(AsyncCollections, AsyncClusterings, AsyncMaps, AsyncClassifiers):
+class AsyncClient(AsyncCollections, AsyncClusterings, AsyncDeduplication, AsyncMaps, AsyncClassifiers):
     """Talks to a Nearfield server; close it, or use it in an `async with` statement.
 
     Every method raises subclasses of NearfieldError for what the server refuses, and gives up when its `timeout` (the

@@ -17,6 +17,7 @@ from nearfield._clusterings import Clusterings
 from nearfield._collections import Collections
 from nearfield._convert_models import aliases_of, model_of
 from nearfield._deadline import Deadline
+from nearfield._dedup_stream import Deduplication
 from nearfield._embed_jobs import EmbedJob, MultiJob, SparseJob
 from nearfield._errors import EXCHANGED, Aborted, NearfieldError
 from nearfield._health import ReadyWait
@@ -65,7 +66,7 @@ _RequestT = TypeVar("_RequestT")
 _ReplyT = TypeVar("_ReplyT")
 
 
-class Client(Collections, Clusterings, Maps, Classifiers):
+class Client(Collections, Clusterings, Deduplication, Maps, Classifiers):
     """Talks to a Nearfield server; close it, or use it in a `with` statement.
 
     Every method raises subclasses of NearfieldError for what the server refuses, and gives up when its `timeout` (the

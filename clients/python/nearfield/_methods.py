@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from nearfield._errors import InternalError
-from nearfield.v1 import embed_pb2, model_pb2
+from nearfield.v1 import cluster_pb2, embed_pb2, model_pb2
 
 __all__ = [
     "CLASSIFY",
+    "DEDUPLICATE",
     "DETOKENIZE",
     "EMBED",
     "EMBED_MULTI",
@@ -108,6 +109,11 @@ DETOKENIZE = Method(
     f"{_EMBED}/Detokenize",
     embed_pb2.DetokenizeRequest.SerializeToString,
     embed_pb2.DetokenizeResponse.FromString,
+)
+DEDUPLICATE = Method(
+    "/nearfield.v1.ClusterService/Deduplicate",
+    cluster_pb2.DeduplicateRequest.SerializeToString,
+    cluster_pb2.DeduplicateResponse.FromString,
 )
 LIST_MODELS = Method(
     f"{_MODEL}/ListModels",

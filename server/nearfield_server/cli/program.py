@@ -12,6 +12,7 @@ from nearfield_server.cli.classify import classify
 from nearfield_server.cli.cluster_command import cluster
 from nearfield_server.cli.clusterings_command import clusterings_app
 from nearfield_server.cli.collections_command import collections_app
+from nearfield_server.cli.dedup_command import dedup
 from nearfield_server.cli.doctor_command import doctor
 from nearfield_server.cli.embed import embed
 from nearfield_server.cli.export_command import export
@@ -58,7 +59,21 @@ def _root(
     settings.debug = debug
 
 
-for command in (serve, embed, rerank, classify, similarity, tokenize, export, doctor, index, search, cluster, project):
+for command in (
+    serve,
+    embed,
+    rerank,
+    classify,
+    similarity,
+    tokenize,
+    export,
+    doctor,
+    index,
+    search,
+    cluster,
+    dedup,
+    project,
+):
     app.command()(command)
 app.add_typer(models_app)
 app.add_typer(classifiers_app)

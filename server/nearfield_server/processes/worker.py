@@ -11,9 +11,10 @@ import resource
 import signal
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["attach", "peak_bytes", "resident_bytes"]
+__all__ = ["attach", "forget_peak", "peak_bytes", "resident_bytes"]
 
 _PR_SET_PDEATHSIG = 1
 
@@ -32,6 +33,13 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize()
 
 
+def forget_peak() -> None:
+    """Begin to measure the peak anew, where the kernel lets us."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", "ascii")
+
+
 def peak_bytes() -> int:
-    """Give the greatest memory that this process held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Give the greatest memory that this process held since `forget_peak`."""
+    status = Path("/proc/self/status").read_text("ascii")
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))

@@ -11,6 +11,7 @@ from google.longrunning import operations_pb2
 from nearfield.v1 import cluster_pb2, cluster_pb2_grpc
 from nearfield_server.rpc.classifiers import ClassifierRpcs
 from nearfield_server.rpc.clusters import ClusterRpcs
+from nearfield_server.rpc.deduplication import DedupRpcs
 from nearfield_server.rpc.operations import JobRpcs
 from nearfield_server.rpc.projections import ProjectionRpcs
 
@@ -21,11 +22,17 @@ class ClusterServicer(cluster_pb2_grpc.ClusterServiceServicer):
     """Clusterings, near-duplicates, maps and classifiers."""
 
     def __init__(
-        self, clusters: ClusterRpcs, jobs: JobRpcs, projections: ProjectionRpcs, classifiers: ClassifierRpcs
+        self,
+        clusters: ClusterRpcs,
+        jobs: JobRpcs,
+        deduplication: DedupRpcs,
+        projections: ProjectionRpcs,
+        classifiers: ClassifierRpcs,
     ) -> None:
         """Put the parts together."""
         self._clusters = clusters
         self._jobs = jobs
+        self._deduplication = deduplication
         self._projections = projections
         self._classifiers = classifiers
 
@@ -102,6 +109,10 @@ class ClusterServicer(cluster_pb2_grpc.ClusterServiceServicer):
     ) -> cluster_pb2.DeleteProjectionResponse:
         """Delete a kept projection."""
         return await self._projections.delete(request, context)
+
+    async def Deduplicate(self, requests: Any, context: Any) -> None:
+        """Tell of each item whether it says what an earlier one said."""
+        await self._deduplication.deduplicate(requests, context)
 
     async def TrainClassifier(self, requests: Any, context: Any) -> cluster_pb2.TrainClassifierResponse:
         """Train on labelled examples."""

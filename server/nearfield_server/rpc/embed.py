@@ -34,17 +34,22 @@ class UseCases:
     embedder: Embedder
     reranker: Reranker
     classifier: Classifier
-    scorer: Scorer
 
 
 class EmbedServicer(embed_pb2_grpc.EmbedServiceServicer):
     """Vectors from texts."""
 
     def __init__(
-        self, use_cases: UseCases, registry: ModelRegistry, metrics: Metrics, stream_settings: StreamSettings
+        self,
+        use_cases: UseCases,
+        scorer: Scorer,
+        registry: ModelRegistry,
+        metrics: Metrics,
+        stream_settings: StreamSettings,
     ) -> None:
-        """Serve the models of `registry` through `use_cases`."""
+        """Serve the models of `registry` through `use_cases`, and trained classifiers through `scorer`."""
         self._use_cases = use_cases
+        self._scorer = scorer
         self._embedder = use_cases.embedder
         self._registry = registry
         self._metrics = metrics
@@ -121,7 +126,7 @@ class EmbedServicer(embed_pb2_grpc.EmbedServiceServicer):
         """Give labels."""
         if request.classifier:
             asked = classifying.score_call(request, self._registry.limits, deadline_of(context), tenant_of(context))
-            scored = await self._use_cases.scorer.classify(asked)
+            scored = await self._scorer.classify(asked)
             limits = self._registry.limits
             return self._within_limit(
                 "inputs", await asyncio.to_thread(classifying.score_response, scored, request, limits)

@@ -8,6 +8,7 @@ from nearfield.v1 import cluster_pb2, embed_pb2, model_pb2, search_pb2, types_pb
 from nearfield_server.core.classifiers.nouns import Method as ClassifierMethod
 from nearfield_server.core.clustering.jobs import JobState
 from nearfield_server.core.clustering.nouns import Change, Linkage, Method
+from nearfield_server.core.dedup.nouns import Kind, Level
 from nearfield_server.core.projection.nouns import Way
 from nearfield_server.core.reembeddings import ReembedState
 from nearfield_server.core.search_calls import (
@@ -241,6 +242,16 @@ PROJECTION_METHODS: dict[int, Way] = {
     cluster_pb2.PROJECTION_METHOD_TSNE: Way.TSNE,
 }
 TO_PROJECTION_METHOD: dict[Way, Any] = {value: key for key, value in PROJECTION_METHODS.items()}
+DUPLICATE_LEVELS: dict[int, Level] = {
+    cluster_pb2.DUPLICATE_LEVEL_STRICT: Level.STRICT,
+    cluster_pb2.DUPLICATE_LEVEL_NORMAL: Level.NORMAL,
+    cluster_pb2.DUPLICATE_LEVEL_LOOSE: Level.LOOSE,
+}
+DUPLICATE_KINDS: dict[Kind, cluster_pb2.DuplicateKind] = {
+    Kind.UNIQUE: cluster_pb2.DUPLICATE_KIND_UNIQUE,
+    Kind.EXACT: cluster_pb2.DUPLICATE_KIND_EXACT,
+    Kind.NEAR: cluster_pb2.DUPLICATE_KIND_NEAR,
+}
 CLASSIFIER_METHODS: dict[int, ClassifierMethod] = {
     cluster_pb2.CLASSIFIER_METHOD_LOGISTIC: ClassifierMethod.LOGISTIC,
     cluster_pb2.CLASSIFIER_METHOD_RIDGE: ClassifierMethod.RIDGE,

@@ -7,13 +7,22 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-__all__ = ["CLUSTER_OUTCOMES", "CLUSTER_STAGES", "FIT_BUCKETS", "MAP_OUTCOMES", "MAP_STAGES", "ClusterMetrics"]
+__all__ = [
+    "CLUSTER_OUTCOMES",
+    "CLUSTER_STAGES",
+    "DUPLICATE_VERDICTS",
+    "FIT_BUCKETS",
+    "MAP_OUTCOMES",
+    "MAP_STAGES",
+    "ClusterMetrics",
+]
 
 CLUSTER_STAGES = ("order", "fit", "assign", "quality", "labels")
 CLUSTER_METHODS = ("kmeans", "density", "agglomerative")
 CLUSTER_OUTCOMES = ("done", "failed", "cancelled")
 MAP_STAGES = ("order", "neighbors", "fit", "quality")
 MAP_OUTCOMES = ("done", "placed", "failed", "cancelled")
+DUPLICATE_VERDICTS = ("unique", "exact", "near", "failed")
 FIT_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
 _STATES = ("queued", "running")
 
@@ -81,6 +90,8 @@ class ClusterMetrics:
         self._due = Gauge(
             "nearfield_cluster_recluster_due", "Clusterings that are due to be made anew", registry=registry
         )
+        verdicts = Counter("nearfield_deduplicated_items", "Items compared", ["verdict"], registry=registry)
+        self._verdicts = {one: verdicts.labels(one) for one in DUPLICATE_VERDICTS}
         self._kept = Gauge("nearfield_clusterings_kept", "Clusterings that are kept", registry=registry)
         self._make_maps(registry)
 
@@ -126,6 +137,10 @@ class ClusterMetrics:
         """Show how far the latest items are from what was clustered, at most, and how many clusterings are due."""
         self._drift.set(greatest)
         self._due.set(due)
+
+    def deduplicated(self, verdict: str) -> None:
+        """Count an item that was compared: one of `DUPLICATE_VERDICTS`."""
+        self._verdicts[verdict].inc()
 
     def kept(self, count: int) -> None:
         """Show how many are kept."""

@@ -41,7 +41,7 @@ def print_clustering(made: Clustering) -> None:
     measures = {"silhouette": quality.silhouette, "DBCV": quality.dbcv, "cohesion": quality.cohesion}
     known = ", ".join(f"{name} {value:.3f}" for name, value in measures.items() if value is not None)
     seconds = made.stage_seconds.get("total") or sum(made.stage_seconds.values())
-    typer.echo(f"{made.cluster_count:,} clusters of {made.items:,} items in {duration(seconds)}; {known}")
+    typer.echo(f"{made.cluster_count:,} clusters of {made.items:,} items, computed in {duration(seconds)}; {known}")
     if made.lineage:
         _print_lineage(made)
     if made.id:

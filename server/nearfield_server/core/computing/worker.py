@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from nearfield_server.processes.frames import Frame, receive_frame, to_bytes
-from nearfield_server.processes.worker import attach, resident_bytes
+from nearfield_server.processes.worker import attach, forget_peak, resident_bytes
 
 __all__ = ["main"]
 
@@ -55,6 +55,7 @@ def _answer(connection: socket.socket, frame: Frame) -> None:
         telling.tell("start", 0.0)  # the first time libraries are imported, which may take a while
         run: Operation = importlib.import_module(_OPERATIONS[header["op"]]).run
         _bound_memory(header["memory_bytes"])
+        forget_peak()
         result, body = run(header, data, telling.tell)
         connection.sendall(to_bytes({**result, "op": "done", "resident": resident_bytes()}, body))
     except (EOFError, ConnectionError):

@@ -117,6 +117,7 @@ class Projector:
         def hear(stage: str, part: float) -> None:
             told(stage, start + (1.0 - start) * part)
 
+        hear("queued", 0.0)
         async with self._tools.pool.turn(Lane.CALLS):
             pool = self._tools.pool
             projected, arrays = await run_projection(pool, matter, call.options, anchors=keep, told=hear)
