@@ -1,4 +1,4 @@
-"""Check the chart and the Dockerfile with the real tools: helm, kubernetes-validate, hadolint.
+"""Check the chart, the other manifests and the Dockerfile with the real tools: helm, kubernetes-validate, hadolint.
 
 Every values file in helm/ci must lint and render to manifests that Kubernetes accepts, by the schemas of the oldest
 release that the chart allows and of the newest one known. Every file in helm/ci/refused must be refused with the words
@@ -18,6 +18,7 @@ _DEPLOY = Path(__file__).parent
 CHART = _DEPLOY / "helm" / "nearfield"
 VALUES = sorted((_DEPLOY / "helm" / "ci").glob("*.yaml"))
 REFUSED = sorted((_DEPLOY / "helm" / "ci" / "refused").glob("*.yaml"))
+MANIFESTS = sorted((_DEPLOY / "kubernetes").glob("*.yaml"))
 _KUBERNETES = ("1.30", "1.37")
 
 
@@ -48,13 +49,23 @@ def _checks(helm: str, validate: str, hadolint: str) -> Iterator[tuple[str, str]
         code, manifests = _run([helm, "template", "release", str(CHART), "-f", str(values)])
         yield f"helm template, {values.name}", manifests if code else ""
         for version in _KUBERNETES if not code else ():
-            command = [validate, "--strict", "--quiet", "--no-warn", "--kubernetes-version", version, "/dev/stdin"]
-            yield f"kubernetes-validate {version}, {values.name}", _fault(command, stdin=manifests)
+            yield (
+                f"kubernetes-validate {version}, {values.name}",
+                _fault(_validating(validate, version), stdin=manifests),
+            )
+    for manifest in MANIFESTS:
+        for version in _KUBERNETES:
+            fault = _fault(_validating(validate, version), stdin=manifest.read_text(encoding="utf-8"))
+            yield f"kubernetes-validate {version}, {manifest.name}", fault
     for values in REFUSED:
         code, text = _run([helm, "template", "release", str(CHART), "-f", str(values)])
         expected = values.read_text(encoding="utf-8").splitlines()[0].removeprefix("# expect: ")
         refused = code != 0 and expected in text
         yield f"refused, {values.name}", "" if refused else f"expected a refusal with: {expected}\ngot:\n{text}"
+
+
+def _validating(validate: str, version: str) -> list[str]:
+    return [validate, "--strict", "--quiet", "--no-warn", "--kubernetes-version", version, "/dev/stdin"]
 
 
 def _installed(program: str, package: str = "") -> str:

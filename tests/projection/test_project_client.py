@@ -22,7 +22,7 @@ def test_texts_vectors_and_collections_become_maps(maps, make_groups):
     assert made.coordinates.dtype == np.float32
     assert made.model == "all-MiniLM-L6-v2"
     assert made.ids == (0, 1, 2, 3, 4, 5)
-    assert {one.stage for one in told} <= {"read", "queued", "order", "fit", "quality"}
+    assert {one.stage for one in told} <= {"read", "queued", "start", "order", "fit", "quality"}
     assert told[-1].items == 6
     rows = maps.embed(TEXTS, input_type="clustering")
     same = maps.project(rows, method="pca")

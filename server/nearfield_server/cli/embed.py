@@ -9,12 +9,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nearfield_server.cli.connect import DEFAULT_TARGET, LocalOption, TargetOption
-from nearfield_server.cli.failures import reporting
+from nearfield_server.cli.failures import CliError, reporting
 
 if TYPE_CHECKING:
     from nearfield import StreamOptions
 
-__all__ = ["ChunkPooling", "DType", "Encoding", "Format", "InputType", "OnError", "Truncate", "embed"]
+__all__ = [
+    "ChunkPooling",
+    "DType",
+    "Encoding",
+    "EngineName",
+    "EngineOption",
+    "Format",
+    "InputType",
+    "OnError",
+    "RayAddressOption",
+    "Truncate",
+    "embed",
+]
 
 Format = StrEnum("Format", ["txt", "jsonl", "csv", "tsv", "parquet"])
 InputType = StrEnum("InputType", ["query", "document", "classification", "clustering"])
@@ -23,8 +35,26 @@ DType = StrEnum("DType", ["float32", "float16", "int8", "uint8", "binary", "ubin
 Encoding = StrEnum("Encoding", ["floats", "base64"])
 OnError = StrEnum("OnError", ["fail", "skip"])
 ChunkPooling = StrEnum("ChunkPooling", ["none", "mean"])
+EngineName = StrEnum("EngineName", ["local", "ray"])
 
 _INPUT, _VECTORS, _OUTPUT, _RUN = "Input", "Vectors", "Output", "Run"
+
+
+EngineOption = Annotated[
+    EngineName | None,
+    typer.Option(
+        "--engine", help=".parquet files to a folder of parts: on this machine, or by Ray.", rich_help_panel=_RUN
+    ),
+]
+RayAddressOption = Annotated[
+    str,
+    typer.Option(
+        "--ray-address",
+        metavar="HOST:PORT",
+        help="Ray cluster, auto for this machine's; unset, one is started.",
+        rich_help_panel=_RUN,
+    ),
+]
 
 
 def embed(
@@ -140,6 +170,8 @@ def embed(
     ] = None,
     target: TargetOption = DEFAULT_TARGET,
     local: LocalOption = False,
+    engine: EngineOption = None,
+    ray_address: RayAddressOption = "",
 ) -> None:
     """Embed every text of FILE, or every image, into OUT, in constant memory; an interrupted run goes on where it was.
 
@@ -183,4 +215,12 @@ def embed(
             target=target,
             local=local,
         )
-        embed_file(request)
+        if engine is None:
+            embed_file(request)
+            return
+        if ray_address and engine.value != "ray":
+            raise CliError("--ray-address goes with --engine ray")
+        from nearfield_server.cli.embed_engine import embed_by_engine  # noqa: PLC0415  loads pyarrow
+        from nearfield_server.cli.engines import Engine  # noqa: PLC0415
+
+        embed_by_engine(request, Engine(name=engine.value, ray_address=ray_address))
