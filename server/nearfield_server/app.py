@@ -138,7 +138,7 @@ class Server:
         search = self._build_search(use_cases)
         self.computations = Computations(config, use_cases.embedder, self.registry, self.collections, self.metrics)
         servicers = Servicers(
-            EmbedServicer(use_cases, self.registry, self.metrics, stream),
+            EmbedServicer(use_cases, self.computations.scorer, self.registry, self.metrics, stream),
             ModelServicer(self.registry, self._lifecycle, admin=config.admin_on),
             search,
             self.computations.servicer,

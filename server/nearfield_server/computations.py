@@ -6,6 +6,9 @@ from functools import partial
 
 from nearfield_server.config.machine import effective_cpu_count
 from nearfield_server.config.settings import Config
+from nearfield_server.core.classifiers.kept import KeptClassifiers
+from nearfield_server.core.classifiers.scorer import Scorer
+from nearfield_server.core.classifiers.trainer import Trainer, TrainTools
 from nearfield_server.core.clustering.assigner import Assigner
 from nearfield_server.core.clustering.clusterer import Clusterer, Tools
 from nearfield_server.core.clustering.jobs import ClusterJobs, JobSettings, JobTools
@@ -18,6 +21,7 @@ from nearfield_server.core.embedder import Embedder
 from nearfield_server.core.models import ModelRegistry
 from nearfield_server.core.projection.kept import KeptProjections
 from nearfield_server.core.projection.projector import MapTools, Projector
+from nearfield_server.rpc.classifiers import ClassifierRpcs
 from nearfield_server.rpc.cluster_convert import start_call_of
 from nearfield_server.rpc.cluster_service import ClusterServicer
 from nearfield_server.rpc.clusters import ClusterLimits, ClusterRpcs, ClusterTools
@@ -44,19 +48,24 @@ class Computations:
         self.pool = ComputePool(_pool(config), metrics.cluster)
         self._clusterings = KeptClusterings(folder / "clusterings", settings.max_kept, metrics.cluster)
         self._projections = KeptProjections(folder / "projections", settings.max_kept, metrics.cluster)
+        self._classifiers = KeptClassifiers(folder / "classifiers", settings.max_kept, metrics.classifiers.kept)
+        self.scorer = Scorer(self._classifiers, embedder, registry, metrics.classifiers)
         self._gatherer = Gatherer(embedder, registry, collections, settings.computation_bytes)
         clusterer = Clusterer(
             Tools(self._gatherer, self.pool, self._clusterings, metrics.cluster, settings.computation_bytes)
         )
         self._jobs = self._build_jobs(clusterer)
         jobs = JobRpcs(self._jobs, self._clusterings)
-        self.servicer = ClusterServicer(self._cluster_rpcs(clusterer), jobs, self._dedup_rpcs(), self._map_rpcs())
+        self.servicer = ClusterServicer(
+            self._cluster_rpcs(clusterer), jobs, self._dedup_rpcs(), self._map_rpcs(), self._classifier_rpcs()
+        )
         self.operations = OperationsServicer(jobs)
 
     async def open(self) -> None:
         """Read what is kept."""
         await self._clusterings.open()
         await self._projections.open()
+        await self._classifiers.open()
 
     async def start(self) -> None:
         """Go on with jobs, once there are collections and models."""
@@ -68,6 +77,7 @@ class Computations:
         await self.pool.close()
         await self._clusterings.close()
         await self._projections.close()
+        await self._classifiers.close()
 
     def _build_jobs(self, clusterer: Clusterer) -> ClusterJobs:
         settings = self._config.cluster
@@ -100,6 +110,12 @@ class Computations:
         tools = MapTools(self._gatherer, self.pool, self._projections, metrics, settings.computation_bytes)
         rpcs = MapRpcs(Projector(tools), self._gatherer, self._projections)
         return ProjectionRpcs(rpcs, self._registry, settings.max_ttl_seconds, self._config.stream.idle_seconds)
+
+    def _classifier_rpcs(self) -> ClassifierRpcs:
+        memory, metrics = self._config.cluster.computation_bytes, self._metrics.classifiers
+        trainer = Trainer(TrainTools(self._gatherer, self.pool, self._classifiers, metrics, memory))
+        idle_seconds = self._config.stream.idle_seconds
+        return ClassifierRpcs(trainer, self._classifiers, self._gatherer, self._registry, idle_seconds)
 
 
 def _pool(config: Config) -> PoolSettings:

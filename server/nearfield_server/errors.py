@@ -21,6 +21,7 @@
     ├── ReembeddingNotFound     no re-embedding of that id
     ├── ClusteringNotFound      no clustering of that id
     ├── ProjectionNotFound      no projection of that id
+    ├── ClassifierNotFound      no classifier of that name, or not of that version
     ├── Overloaded              the queue is full; `retry_after_seconds` says when
     ├── DeadlineExceeded        the caller's deadline passed, or can't be met
     ├── Cancelled               the caller went away
@@ -43,6 +44,7 @@ __all__ = [
     "AlreadyExists",
     "BackendFailure",
     "Cancelled",
+    "ClassifierNotFound",
     "ClusteringNotFound",
     "CollectionNotFound",
     "ConfigError",
@@ -196,6 +198,18 @@ class ProjectionNotFound(NearfieldError):
         hint = f"; did you mean {', '.join(nearest)}?" if nearest else ""
         super().__init__(f"there is no projection of that id, or it has expired{hint} (ListProjections tells the ids)")
         self.name = id_
+
+
+class ClassifierNotFound(NearfieldError):
+    """No classifier of that name, or not of that version."""
+
+    reason = "CLASSIFIER_NOT_FOUND"
+
+    def __init__(self, name: str, nearest: tuple[str, ...] = ()) -> None:
+        """`name` as asked for; `nearest` are names to suggest."""
+        hint = f"; did you mean {', '.join(nearest)}?" if nearest else ""
+        super().__init__(f"there is no classifier of that name or version{hint} (ListClassifiers tells the names)")
+        self.name = name
 
 
 class DataDamaged(NearfieldError):

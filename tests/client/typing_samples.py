@@ -45,6 +45,7 @@ async def others(client: nearfield.AsyncClient) -> None:
     assert_type(await client.classify(["text"], labels=["a"]), list[list[nearfield.LabelScore]])
     assert_type(await client.cluster(["text"], k=1), nearfield.Clustering)
     assert_type(await client.wait_clustering("id", 10.0), nearfield.Clustering)
+    assert_type(await client.classify(["text"], classifier="a", min_score=0.5), list[nearfield.Labels])
     assert_type(await client.load_model("m", "2", keep_previous=True), nearfield.Model)
     assert_type(await client.set_alias("default", "m"), dict[str, str])
     async for model in client.watch_models():

@@ -4,6 +4,7 @@ import pytest
 
 from nearfield.v1 import cluster_pb2, embed_pb2, model_pb2, search_pb2, types_pb2
 from nearfield_server import types
+from nearfield_server.core.classifiers import nouns as classifiers
 from nearfield_server.core.clustering import jobs, nouns
 from nearfield_server.core.dedup import nouns as dedup_nouns
 from nearfield_server.core.projection.nouns import Way
@@ -27,6 +28,7 @@ TABLES = [
     (cluster_pb2.ClusterMethod, nouns.Method, enums.CLUSTER_METHODS),
     (cluster_pb2.DuplicateLevel, dedup_nouns.Level, enums.DUPLICATE_LEVELS),
     (cluster_pb2.DuplicateKind, dedup_nouns.Kind, {number: kind for kind, number in enums.DUPLICATE_KINDS.items()}),
+    (cluster_pb2.ClassifierMethod, classifiers.Method, enums.CLASSIFIER_METHODS),
     (cluster_pb2.Linkage, nouns.Linkage, enums.LINKAGES),
     (cluster_pb2.ClusterChange, nouns.Change, {number: change for change, number in enums.CLUSTER_CHANGES.items()}),
     (cluster_pb2.ClusteringState, jobs.JobState, {number: state for state, number in enums.CLUSTER_STATES.items()}),
@@ -43,6 +45,8 @@ def test_tables_are_complete(proto, own, table):
 
 
 def test_the_ways_back():
+    assert {number: member for member, number in enums.TO_CLASSIFIER_METHOD.items()} == enums.CLASSIFIER_METHODS
+    assert {number: member for member, number in enums.TO_INPUT_TYPE.items()} == enums.INPUT_TYPES
     assert {number: member for member, number in enums.TO_DTYPE.items()} == enums.DTYPES
     assert {number: member for member, number in enums.TO_METRIC.items()} == enums.METRICS
     assert {number: member for member, number in enums.TO_DURABILITY.items()} == enums.DURABILITIES

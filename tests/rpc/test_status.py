@@ -19,6 +19,7 @@ MISSING = {
     errors.ReembeddingNotFound,
     errors.ClusteringNotFound,
     errors.ProjectionNotFound,
+    errors.ClassifierNotFound,
 }
 NAMED = MISSING | {errors.AlreadyExists}
 

@@ -3,6 +3,14 @@
 from nearfield._async_client import AsyncClient
 from nearfield._async_collection import AsyncCollection
 from nearfield._channel import ClientOptions
+from nearfield._classifier_types import (
+    Classifier,
+    ClassifierLabel,
+    ClassifierTrial,
+    Labels,
+    TrainedOptions,
+    TrainOptions,
+)
 from nearfield._client import Client
 from nearfield._cluster_options import ClusterCallOptions, ClusterOptions
 from nearfield._cluster_types import (
@@ -102,6 +110,9 @@ __all__ = [
     "Cancelled",
     "Chunk",
     "Chunking",
+    "Classifier",
+    "ClassifierLabel",
+    "ClassifierTrial",
     "ClassifyOptions",
     "Client",
     "ClientOptions",
@@ -142,6 +153,7 @@ __all__ = [
     "InternalError",
     "InvalidArgument",
     "LabelScore",
+    "Labels",
     "Limits",
     "Model",
     "MultiOptions",
@@ -180,6 +192,8 @@ __all__ = [
     "Tls",
     "TokenizeOptions",
     "TokenizedText",
+    "TrainOptions",
+    "TrainedOptions",
     "Unauthenticated",
     "Unavailable",
     "Unimplemented",

@@ -7,9 +7,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack, overload
+from typing import Any, Self, TypeVar, Unpack, cast, overload
 
 from nearfield import _methods
+from nearfield._async_classifiers import AsyncClassifiers
 from nearfield._async_clusterings import AsyncClusterings
 from nearfield._async_collections import AsyncCollections
 from nearfield._async_map_calls import AsyncMaps
@@ -17,6 +18,8 @@ from nearfield._async_stream import AsyncStream
 from nearfield._async_transport import AsyncTransport
 from nearfield._cache import ModelCache, same_model
 from nearfield._channel import LOAD_SECONDS, ClientOptions, check_timeout, make_settings
+from nearfield._classifier_jobs import TrainedJob
+from nearfield._classifier_types import Labels, TrainedOptions
 from nearfield._convert_models import aliases_of, model_of
 from nearfield._deadline import Deadline
 from nearfield._dedup_stream import AsyncDeduplication
@@ -65,7 +68,7 @@ _RequestT = TypeVar("_RequestT")
 _ReplyT = TypeVar("_ReplyT")
 
 
-class AsyncClient(AsyncCollections, AsyncClusterings, AsyncDeduplication, AsyncMaps):
+class AsyncClient(AsyncCollections, AsyncClusterings, AsyncDeduplication, AsyncMaps, AsyncClassifiers):
     """Talks to a Nearfield server; close it, or use it in an `async with` statement.
 
     Every method raises subclasses of NearfieldError for what the server refuses, and gives up when its `timeout` (the
@@ -181,9 +184,23 @@ class AsyncClient(AsyncCollections, AsyncClusterings, AsyncDeduplication, AsyncM
         await self._run(job, options)
         return job.result()
 
-    async def classify(self, inputs: Inputs, **options: Unpack[ClassifyOptions]) -> list[list[LabelScore]]:
-        """Give the labels of each input, greatest score first: the model's own, or those of `labels` (zero-shot)."""
-        job = ClassifyJob(inputs, options)
+    @overload
+    async def classify(self, inputs: Inputs, **options: Unpack[ClassifyOptions]) -> list[list[LabelScore]]: ...
+
+    @overload
+    async def classify(self, inputs: Inputs, *, classifier: str, **options: Unpack[TrainedOptions]) -> list[Labels]: ...
+
+    async def classify(self, inputs: Inputs, *, classifier: str = "", **options: Any) -> Any:
+        """Give the labels of each input, greatest score first: the model's own, or those of `labels` (zero-shot).
+
+        With `classifier` they are those of a trained one, `name` or `name@version`, each input's a `Labels` that tells
+        whether it abstains; vectors (a float array [n, width]) may stand for inputs. See `TrainedOptions`.
+        """
+        job: TrainedJob | ClassifyJob = (
+            TrainedJob(inputs, classifier, cast("TrainedOptions", options))
+            if classifier
+            else ClassifyJob(inputs, cast("ClassifyOptions", options))
+        )
         await self._run(job, options)
         return job.result()
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack, overload
+from typing import Any, Self, TypeVar, Unpack, cast, overload
 
 from nearfield import _methods
 from nearfield._cache import ModelCache, same_model
 from nearfield._channel import LOAD_SECONDS, ClientOptions, check_timeout, make_settings
+from nearfield._classifier_jobs import TrainedJob
+from nearfield._classifier_types import Labels, TrainedOptions
+from nearfield._classifiers import Classifiers
 from nearfield._clusterings import Clusterings
 from nearfield._collections import Collections
 from nearfield._convert_models import aliases_of, model_of
@@ -63,7 +66,7 @@ _RequestT = TypeVar("_RequestT")
 _ReplyT = TypeVar("_ReplyT")
 
 
-class Client(Collections, Clusterings, Deduplication, Maps):
+class Client(Collections, Clusterings, Deduplication, Maps, Classifiers):
     """Talks to a Nearfield server; close it, or use it in a `with` statement.
 
     Every method raises subclasses of NearfieldError for what the server refuses, and gives up when its `timeout` (the
@@ -176,9 +179,23 @@ class Client(Collections, Clusterings, Deduplication, Maps):
         self._run(job, options)
         return job.result()
 
-    def classify(self, inputs: Inputs, **options: Unpack[ClassifyOptions]) -> list[list[LabelScore]]:
-        """Give the labels of each input, greatest score first: the model's own, or those of `labels` (zero-shot)."""
-        job = ClassifyJob(inputs, options)
+    @overload
+    def classify(self, inputs: Inputs, **options: Unpack[ClassifyOptions]) -> list[list[LabelScore]]: ...
+
+    @overload
+    def classify(self, inputs: Inputs, *, classifier: str, **options: Unpack[TrainedOptions]) -> list[Labels]: ...
+
+    def classify(self, inputs: Inputs, *, classifier: str = "", **options: Any) -> Any:
+        """Give the labels of each input, greatest score first: the model's own, or those of `labels` (zero-shot).
+
+        With `classifier` they are those of a trained one, `name` or `name@version`, each input's a `Labels` that tells
+        whether it abstains; vectors (a float array [n, width]) may stand for inputs. See `TrainedOptions`.
+        """
+        job: TrainedJob | ClassifyJob = (
+            TrainedJob(inputs, classifier, cast("TrainedOptions", options))
+            if classifier
+            else ClassifyJob(inputs, cast("ClassifyOptions", options))
+        )
         self._run(job, options)
         return job.result()
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from nearfield_server.cli.classify_output import show, show_trained
 from nearfield_server.cli.connect import (
     DEFAULT_TARGET,
     JsonOption,
@@ -19,15 +17,11 @@ from nearfield_server.cli.connect import (
     local_models,
 )
 from nearfield_server.cli.failures import CliError, reporting
-from nearfield_server.cli.texts import FileOption, TextFieldOption, read_texts, shortened
-
-if TYPE_CHECKING:
-    from nearfield import LabelScore
+from nearfield_server.cli.texts import FileOption, TextFieldOption, read_texts
 
 __all__ = ["classify"]
 
 _MAX_TEXTS = 1_000_000
-_SHOWN_CHARACTERS = 50
 
 
 def classify(
@@ -37,6 +31,15 @@ def classify(
         typer.Option(
             "--labels", metavar="LABEL,...", help="Labels to choose from, with any encoder; else the model's own."
         ),
+    ] = None,
+    classifier: Annotated[
+        str, typer.Option("--classifier", metavar="NAME[@VERSION]", help="A trained classifier, in place of a model.")
+    ] = "",
+    min_score: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="With --classifier: abstain below this score.")
+    ] = None,
+    min_similarity: Annotated[
+        float | None, typer.Option(min=-1.0, max=1.0, help="With --classifier: abstain below this similarity.")
     ] = None,
     label_template: Annotated[
         str, typer.Option(help="Sentence to put labels into, with {} for the label.", metavar="TEXT")
@@ -55,7 +58,8 @@ def classify(
 ) -> None:
     """Print the labels of each text with their scores, greatest first.
 
-    A classifier has labels of its own; with --labels any encoder chooses among them.
+    A classifier has labels of its own; with --labels any encoder chooses among them. With --classifier a trained one
+    (`nearfield classifiers train`) chooses among those of its examples, or abstains.
     """
     with reporting():
         name, served = local_models(model, local=local)
@@ -63,7 +67,17 @@ def classify(
         if not given:
             raise CliError("give texts, or --file FILE (- is stdin)")
         chosen = [label.strip() for some in labels or () for label in some.split(",") if label.strip()]
+        if classifier and (chosen or label_template or multi_label or raw or model):
+            raise CliError("--classifier brings its own model and labels: it goes without options about those")
+        if not classifier and (min_score is not None or min_similarity is not None):
+            raise CliError("--min-score and --min-similarity go with --classifier")
         with connected(target, local=local, models=served) as connection:
+            if classifier:
+                answers = connection.client.classify(
+                    given, classifier=classifier, min_score=min_score, min_similarity=min_similarity, top_k=top_k
+                )
+                show_trained(given, answers, as_json=as_json)
+                return
             about = connection.model(name)
             if about is not None and about.outputs and "scores" not in about.outputs and not chosen:
                 raise CliError(f"model {about.name} has no labels of its own; name some: --labels LABEL,LABEL")
@@ -76,32 +90,4 @@ def classify(
                 raw_scores=raw,
                 top_k=top_k,
             )
-        if as_json:
-            _json(given, found)
-        else:
-            _table(given, found)
-
-
-def _json(texts: Sequence[str], found: Sequence[Sequence[LabelScore]]) -> None:
-    content = [
-        {"text": text, "labels": [{"label": one.label, "index": one.index, "score": one.score} for one in labels]}
-        for text, labels in zip(texts, found, strict=True)
-    ]
-    json.dump(content, sys.stdout, ensure_ascii=False, indent=1)
-    sys.stdout.write("\n")
-
-
-def _table(texts: Sequence[str], found: Sequence[Sequence[LabelScore]]) -> None:
-    from rich.table import Table  # noqa: PLC0415  quick start
-    from rich.text import Text  # noqa: PLC0415
-
-    from nearfield_server.cli.tables import print_table  # noqa: PLC0415
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading, justify in (("TEXT", "left"), ("LABEL", "left"), ("SCORE", "right")):
-        table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    for text, labels in zip(texts, found, strict=True):
-        for place, one in enumerate(labels):
-            shown = shortened(text, _SHOWN_CHARACTERS) if place == 0 else ""
-            table.add_row(Text(shown), Text(one.label, style="" if place else "green"), f"{one.score:.4f}")
-    print_table(table)
+        show(given, found, as_json=as_json)

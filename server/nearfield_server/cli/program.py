@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from nearfield_server import __version__
+from nearfield_server.cli.classifiers_command import classifiers_app
 from nearfield_server.cli.classify import classify
 from nearfield_server.cli.cluster_command import cluster
 from nearfield_server.cli.clusterings_command import clusterings_app
@@ -75,6 +76,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(models_app)
+app.add_typer(classifiers_app)
 app.add_typer(collections_app)
 app.add_typer(snapshots_app)
 app.add_typer(reembed_app)

@@ -35,7 +35,10 @@ class Cluster(Section):
         10_000, ge=1, le=1_000_000, description="Items of one Cluster call; 1 to 1000000. Streams and jobs take more."
     )
     max_kept: Count = Field(
-        1000, ge=1, le=100_000, description="Clusterings that may be kept, and as many maps; 1 to 100000."
+        1000,
+        ge=1,
+        le=100_000,
+        description="Clusterings that may be kept, as many maps, and as many versions of classifiers; 1 to 100000.",
     )
     max_ttl_seconds: Number = Field(
         31_536_000.0, gt=0.0, le=3.2e9, description="Longest time that results may be kept; over 0 to 3200000000."

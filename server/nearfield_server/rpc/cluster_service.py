@@ -9,6 +9,7 @@ from typing import Any
 from google.longrunning import operations_pb2
 
 from nearfield.v1 import cluster_pb2, cluster_pb2_grpc
+from nearfield_server.rpc.classifiers import ClassifierRpcs
 from nearfield_server.rpc.clusters import ClusterRpcs
 from nearfield_server.rpc.deduplication import DedupRpcs
 from nearfield_server.rpc.operations import JobRpcs
@@ -21,13 +22,19 @@ class ClusterServicer(cluster_pb2_grpc.ClusterServiceServicer):
     """Clusterings, near-duplicates, maps and classifiers."""
 
     def __init__(
-        self, clusters: ClusterRpcs, jobs: JobRpcs, deduplication: DedupRpcs, projections: ProjectionRpcs
+        self,
+        clusters: ClusterRpcs,
+        jobs: JobRpcs,
+        deduplication: DedupRpcs,
+        projections: ProjectionRpcs,
+        classifiers: ClassifierRpcs,
     ) -> None:
         """Put the parts together."""
         self._clusters = clusters
         self._jobs = jobs
         self._deduplication = deduplication
         self._projections = projections
+        self._classifiers = classifiers
 
     async def Cluster(self, request: cluster_pb2.ClusterRequest, context: Any) -> cluster_pb2.ClusterResponse:
         """Cluster, and wait for the result."""
@@ -106,3 +113,37 @@ class ClusterServicer(cluster_pb2_grpc.ClusterServiceServicer):
     async def Deduplicate(self, requests: Any, context: Any) -> None:
         """Tell of each item whether it says what an earlier one said."""
         await self._deduplication.deduplicate(requests, context)
+
+    async def TrainClassifier(self, requests: Any, context: Any) -> cluster_pb2.TrainClassifierResponse:
+        """Train on labelled examples."""
+        return await self._classifiers.train(requests, context)
+
+    async def GetClassifier(
+        self, request: cluster_pb2.GetClassifierRequest, context: Any
+    ) -> cluster_pb2.GetClassifierResponse:
+        """Give a classifier."""
+        return await self._classifiers.get(request, context)
+
+    async def ListClassifiers(
+        self, request: cluster_pb2.ListClassifiersRequest, context: Any
+    ) -> cluster_pb2.ListClassifiersResponse:
+        """Give all classifiers."""
+        return await self._classifiers.list(request, context)
+
+    async def DeleteClassifier(
+        self, request: cluster_pb2.DeleteClassifierRequest, context: Any
+    ) -> cluster_pb2.DeleteClassifierResponse:
+        """Delete a version of a classifier, or all of a name."""
+        return await self._classifiers.delete(request, context)
+
+    async def ExportClassifier(
+        self, request: cluster_pb2.ExportClassifierRequest, context: Any
+    ) -> cluster_pb2.ExportClassifierResponse:
+        """Give a classifier as a file."""
+        return await self._classifiers.export(request, context)
+
+    async def ImportClassifier(
+        self, request: cluster_pb2.ImportClassifierRequest, context: Any
+    ) -> cluster_pb2.ImportClassifierResponse:
+        """Keep a classifier from a file."""
+        return await self._classifiers.import_(request, context)

@@ -31,6 +31,7 @@ from nearfield_server.types import (
     Consistency,
     DType,
     EmbedOptions,
+    FloatRows,
     IdArray,
     Input,
     Limits,
@@ -48,6 +49,7 @@ __all__ = [
     "check_model_name",
     "embed_options",
     "enum_value",
+    "float_rows",
     "image",
     "inputs",
     "multi_options",
@@ -68,6 +70,7 @@ _E = TypeVar("_E", bound=enum.Enum)
 _O = TypeVar("_O")
 
 _MAX_IDS = 1_048_576
+_MAX_DIMENSIONS = 65_536
 # Longer names, and what could forge a line of a log or a header, are refused; anything else is looked up and not found.
 MAX_NAME = 256
 _FORBIDDEN_IN_NAMES = re.compile(r"[\x01-\x1f\x7f\"]")
@@ -200,6 +203,18 @@ def _ids(field: str, message: types_pb2.TokenIds) -> IdArray:
     if not 1 <= len(message.ids) <= _MAX_IDS:
         raise InvalidInput(field, f"{len(message.ids)} ids; 1 to {_MAX_IDS} are allowed")
     return np.array(message.ids, np.int64)
+
+
+def float_rows(path: str, message: types_pb2.Matrix) -> FloatRows:
+    """Give float32 [rows, cols]. Raises `InvalidInput` where the bytes aren't that."""
+    if message.dtype not in {types_pb2.DTYPE_UNSPECIFIED, types_pb2.DTYPE_FLOAT32}:
+        raise InvalidInput(f"{path}.dtype", "must be FLOAT32")
+    if not 1 <= message.cols <= _MAX_DIMENSIONS:
+        raise InvalidInput(f"{path}.cols", f"{message.cols} dimensions; 1 to {_MAX_DIMENSIONS} are allowed")
+    if len(message.data) != (needed := message.rows * message.cols * 4):
+        text = f"{len(message.data)} bytes; {message.rows} rows of {message.cols} float32 have {needed}"
+        raise InvalidInput(f"{path}.data", text)
+    return np.frombuffer(message.data, "<f4").reshape(message.rows, message.cols)
 
 
 def embed_options(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -10,11 +11,12 @@ from google.protobuf.message import Message
 
 from nearfield.v1 import embed_pb2, embed_pb2_grpc
 from nearfield_server.core.classifier import Classifier
+from nearfield_server.core.classifiers.scorer import Scorer
 from nearfield_server.core.embedder import Embedder, SimilarityCall
 from nearfield_server.core.models import ModelRegistry
 from nearfield_server.core.reranker import Reranker
 from nearfield_server.errors import InvalidInput
-from nearfield_server.rpc import convert, replies, scoring
+from nearfield_server.rpc import classifying, convert, replies, scoring
 from nearfield_server.rpc.stream import EmbedStream, StreamCaller, StreamSettings
 from nearfield_server.telemetry.metrics import Metrics
 from nearfield_server.types import EmbedCall
@@ -38,10 +40,16 @@ class EmbedServicer(embed_pb2_grpc.EmbedServiceServicer):
     """Vectors from texts."""
 
     def __init__(
-        self, use_cases: UseCases, registry: ModelRegistry, metrics: Metrics, stream_settings: StreamSettings
+        self,
+        use_cases: UseCases,
+        scorer: Scorer,
+        registry: ModelRegistry,
+        metrics: Metrics,
+        stream_settings: StreamSettings,
     ) -> None:
-        """Serve the models of `registry` through `use_cases`."""
+        """Serve the models of `registry` through `use_cases`, and trained classifiers through `scorer`."""
         self._use_cases = use_cases
+        self._scorer = scorer
         self._embedder = use_cases.embedder
         self._registry = registry
         self._metrics = metrics
@@ -116,6 +124,14 @@ class EmbedServicer(embed_pb2_grpc.EmbedServiceServicer):
 
     async def Classify(self, request: embed_pb2.ClassifyRequest, context: Any) -> embed_pb2.ClassifyResponse:
         """Give labels."""
+        if request.classifier:
+            asked = classifying.score_call(request, self._registry.limits, deadline_of(context), tenant_of(context))
+            scored = await self._scorer.classify(asked)
+            limits = self._registry.limits
+            return self._within_limit(
+                "inputs", await asyncio.to_thread(classifying.score_response, scored, request, limits)
+            )
+        classifying.check_untrained(request)
         call = scoring.classify_call(request, self._registry.limits, deadline_of(context), tenant_of(context))
         result = await self._use_cases.classifier.classify(call)
         return self._within_limit("inputs", scoring.classify_response(result, request))

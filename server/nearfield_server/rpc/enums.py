@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nearfield.v1 import cluster_pb2, embed_pb2, model_pb2, search_pb2, types_pb2
+from nearfield_server.core.classifiers.nouns import Method as ClassifierMethod
 from nearfield_server.core.clustering.jobs import JobState
 from nearfield_server.core.clustering.nouns import Change, Linkage, Method
 from nearfield_server.core.dedup.nouns import Kind, Level
@@ -38,6 +39,7 @@ from nearfield_server.types import (
 
 __all__ = [
     "CHUNK_POOLINGS",
+    "CLASSIFIER_METHODS",
     "CLUSTER_CHANGES",
     "CLUSTER_METHODS",
     "CLUSTER_STATES",
@@ -61,10 +63,12 @@ __all__ = [
     "REEMBED_STATES",
     "SEARCH_MODES",
     "STATES",
+    "TO_CLASSIFIER_METHOD",
     "TO_CLUSTER_METHOD",
     "TO_DTYPE",
     "TO_DURABILITY",
     "TO_FIELD_TYPE",
+    "TO_INPUT_TYPE",
     "TO_LINKAGE",
     "TO_METRIC",
     "TO_OUTPUT",
@@ -248,3 +252,10 @@ DUPLICATE_KINDS: dict[Kind, cluster_pb2.DuplicateKind] = {
     Kind.EXACT: cluster_pb2.DUPLICATE_KIND_EXACT,
     Kind.NEAR: cluster_pb2.DUPLICATE_KIND_NEAR,
 }
+CLASSIFIER_METHODS: dict[int, ClassifierMethod] = {
+    cluster_pb2.CLASSIFIER_METHOD_LOGISTIC: ClassifierMethod.LOGISTIC,
+    cluster_pb2.CLASSIFIER_METHOD_RIDGE: ClassifierMethod.RIDGE,
+    cluster_pb2.CLASSIFIER_METHOD_CENTROID: ClassifierMethod.CENTROID,
+}
+TO_CLASSIFIER_METHOD: dict[ClassifierMethod, Any] = {value: key for key, value in CLASSIFIER_METHODS.items()}
+TO_INPUT_TYPE: dict[InputType, Any] = {value: key for key, value in INPUT_TYPES.items()}

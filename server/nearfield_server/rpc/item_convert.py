@@ -7,17 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from nearfield.v1 import cluster_pb2, types_pb2
+from nearfield.v1 import cluster_pb2
 from nearfield_server.core.computing.items import CollectionSource, Items
 from nearfield_server.errors import InvalidInput, NearfieldError
 from nearfield_server.rpc import convert, payload
+from nearfield_server.rpc.convert import float_rows
 from nearfield_server.rpc.enums import INPUT_TYPES, TRUNCATES
 from nearfield_server.rpc.points import filter_in
 from nearfield_server.types import EmbedOptions, FloatRows, Input, Limits, PointId, Priority, Truncate
 
 __all__ = ["Checked", "checked_items", "collection_source", "embedding", "float_rows", "items", "seconds"]
-
-_MAX_DIMENSIONS = 65_536
 
 
 @dataclass(slots=True)
@@ -78,18 +77,6 @@ def _without_direction(path: str, vectors: FloatRows) -> dict[int, NearfieldErro
     for row in np.flatnonzero(finite & ~vectors.any(axis=1)):
         failures[int(row)] = InvalidInput(f"{path}[{row}]", "is all zero: it has no direction")
     return failures
-
-
-def float_rows(path: str, message: types_pb2.Matrix) -> FloatRows:
-    """Give float32 [rows, cols]. Raises `InvalidInput` where the bytes aren't that."""
-    if message.dtype not in {types_pb2.DTYPE_UNSPECIFIED, types_pb2.DTYPE_FLOAT32}:
-        raise InvalidInput(f"{path}.dtype", "must be FLOAT32")
-    if not 1 <= message.cols <= _MAX_DIMENSIONS:
-        raise InvalidInput(f"{path}.cols", f"{message.cols} dimensions; 1 to {_MAX_DIMENSIONS} are allowed")
-    if len(message.data) != (needed := message.rows * message.cols * 4):
-        text = f"{len(message.data)} bytes; {message.rows} rows of {message.cols} float32 have {needed}"
-        raise InvalidInput(f"{path}.data", text)
-    return np.frombuffer(message.data, "<f4").reshape(message.rows, message.cols)
 
 
 def embedding(path: str, message: cluster_pb2.ClusterEmbedding, *, bulk: bool = False) -> EmbedOptions:

@@ -39,6 +39,7 @@ CODES: dict[type[errors.NearfieldError], grpc.StatusCode] = {
     errors.ReembeddingNotFound: grpc.StatusCode.NOT_FOUND,
     errors.ClusteringNotFound: grpc.StatusCode.NOT_FOUND,
     errors.ProjectionNotFound: grpc.StatusCode.NOT_FOUND,
+    errors.ClassifierNotFound: grpc.StatusCode.NOT_FOUND,
     errors.DataDamaged: grpc.StatusCode.DATA_LOSS,
     errors.AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
     errors.FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
@@ -65,6 +66,7 @@ _MISSING: dict[type[errors.NearfieldError], str] = {
     errors.ReembeddingNotFound: "Reembedding",
     errors.ClusteringNotFound: "Clustering",
     errors.ProjectionNotFound: "Projection",
+    errors.ClassifierNotFound: "Classifier",
 }
 _KINDS = {"collections": "Collection", "aliases": "Collection", "snapshots": "Snapshot"}
 

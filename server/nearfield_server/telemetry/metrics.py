@@ -1,4 +1,4 @@
-"""Every metric, defined once: here, and in `model_metrics`, `search_metrics` and `cluster_metrics`.
+"""Every metric, defined once: here, and in the other files of this package that end in `_metrics`.
 
 docs/metrics.md explains each; a test keeps it complete. One `Metrics` per server, with a registry of its own. Labels
 are bounded: model names come from the configuration, rpc names from the protos, all else from fixed lists. Every series
@@ -16,6 +16,7 @@ import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from nearfield_server.telemetry.cache_metrics import CacheMetrics
+from nearfield_server.telemetry.classifier_metrics import ClassifierMetrics
 from nearfield_server.telemetry.cluster_metrics import ClusterMetrics
 from nearfield_server.telemetry.model_metrics import (
     DROP_REASONS,
@@ -76,6 +77,7 @@ class Metrics:
         self.cache = CacheMetrics(self.registry)
         self.search = SearchMetrics(self.registry)
         self.cluster = ClusterMetrics(self.registry)
+        self.classifiers = ClassifierMetrics(self.registry)
         self._families = ModelFamilies(self.registry)
         loads = Counter("nearfield_model_loads", "Loads of models that ended", ["outcome"], registry=self.registry)
         self._loads = {outcome: loads.labels(outcome) for outcome in LOAD_OUTCOMES}

@@ -22,6 +22,7 @@ __all__ = ["CheckSize", "Embedded", "Gathered", "Gatherer", "unit"]
 
 _PAGE = 1024
 _EVERYTHING = Selection(payload=False, text=True, vector=True)
+_WITH_PAYLOAD = replace(_EVERYTHING, payload=True)
 _RETRY_SECONDS = 5.0
 
 CheckSize = Callable[[str, int, int, int], None]
@@ -168,8 +169,17 @@ class Gatherer:
         check_size("collection", count, store.spec.dimensions, 0)
         return count
 
-    async def read(self, gathered: Gathered, source: CollectionSource, told: Callable[[float], None]) -> None:
-        """Add the points of a collection; `told` hears the share that is read. Raises as `add` and `count`."""
+    async def read(
+        self,
+        gathered: Gathered,
+        source: CollectionSource,
+        told: Callable[[float], None],
+        wanted: Callable[[Record], bool] | None = None,
+    ) -> None:
+        """Add the points of a collection; `told` hears the share that is read. Raises as `add` and `count`.
+
+        `wanted` is asked of each point that would be added, with its payload; it may want none.
+        """
         total = await self.count(source, gathered.check_size)
         store, cursor, dropped = self.store(source), "", 0
         spec = store.spec
@@ -178,11 +188,14 @@ class Gatherer:
         )
         self._check_same(gathered, origin)
         assert gathered.matter is not None  # noqa: S101 - made by _check_same
+        selection = _EVERYTHING if wanted is None else _WITH_PAYLOAD
         while True:
-            page = await store.scroll(source.tenant, source.condition, _EVERYTHING, limit=_PAGE, cursor=cursor)
+            page = await store.scroll(source.tenant, source.condition, selection, limit=_PAGE, cursor=cursor)
             found = [one for one in page.records if one.vector is not None]
             kept = [one for one in found if one.vector is not None and one.vector.any()]
             dropped += len(found) - len(kept)
+            if wanted is not None:
+                kept = [one for one in kept if wanted(one)]
             if kept:
                 rows = await asyncio.to_thread(_directions, kept)
                 await self._put(gathered, rows, [one.text for one in kept], tuple(one.id for one in kept))
@@ -190,7 +203,7 @@ class Gatherer:
             if not (cursor := page.cursor):
                 break
         gathered.origin = replace(gathered.origin, dropped=dropped)
-        if not len(gathered.matter):
+        if not len(gathered.matter) and wanted is None:
             raise FailedPrecondition(f"collections/{spec.name}", "no point has a direction: all vectors are zero")
 
     def _check_same(self, gathered: Gathered, origin: Origin) -> None:

@@ -28,6 +28,7 @@ _TELL_SECONDS = 0.2
 _OPERATIONS = {
     "fit": "nearfield_server.core.clustering.fit.operation",
     "project": "nearfield_server.core.projection.fit.operation",
+    "train": "nearfield_server.core.classifiers.fit.operation",
 }
 """Modules that have `run(header, data, told) -> (header, bytes)`, imported when they are first asked for."""
 
