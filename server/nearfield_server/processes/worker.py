@@ -40,6 +40,9 @@ def forget_peak() -> None:
 
 
 def peak_bytes() -> int:
-    """Give the greatest memory that this process held since `forget_peak`."""
+    """Give the greatest memory that this process held since `forget_peak`.
+
+    getrusage would tell the server's, where that held more when it started this process.
+    """
     status = Path("/proc/self/status").read_text("ascii")
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))

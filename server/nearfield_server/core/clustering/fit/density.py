@@ -1,4 +1,8 @@
-"""Density clusters in layers, by EVoC, and the choice of the layer to show."""
+"""Density clusters in layers, by EVoC, and the choice of the layer to show.
+
+EVoC divides its work by the number of threads, and what it finds depends on that: the same seed gives the same layers
+with as many threads (`cluster.threads`). k-means and agglomerative clustering don't ask.
+"""
 
 from __future__ import annotations
 

@@ -83,16 +83,24 @@ def dbcv(rows: FloatRows, labels: IntColumn, seed: int) -> float | None:
     reach = np.maximum(distances[np.ix_(members, members)], np.maximum(core[:, None], core[None, :]))
     parts = [slice(end - len(one), end) for one, end in zip(clusters, ends, strict=True)]
     sparseness, inner = zip(*(_sparseness(reach[part, part]) for part in parts), strict=True)
-    total = 0.0
-    for at, part in enumerate(parts):
-        ours = np.arange(part.start, part.stop)[inner[at]]
-        others = np.concatenate(
-            [np.arange(other.start, other.stop)[inner[index]] for index, other in enumerate(parts) if index != at]
-        )
-        separation = float(reach[np.ix_(ours, others)].min())
-        validity = (separation - sparseness[at]) / max(separation, sparseness[at])
-        total += len(clusters[at]) / len(sample) * validity
-    return float(total)
+    separations = _separations(reach, parts, inner)
+    sizes = np.array([len(one) for one in clusters])
+    validities = (separations - sparseness) / np.maximum(separations, sparseness)
+    return float((sizes * validities).sum() / len(sample))
+
+
+def _separations(
+    reach: npt.NDArray[np.float64], parts: list[slice], inner: tuple[npt.NDArray[np.bool_], ...]
+) -> npt.NDArray[np.float64]:
+    """Give how near each cluster's inner points come to those of any other."""
+    chosen = [np.arange(part.start, part.stop)[one] for part, one in zip(parts, inner, strict=True)]
+    sizes = np.array([len(one) for one in chosen])
+    cluster = np.repeat(np.arange(len(parts)), sizes)
+    points = np.concatenate(chosen)
+    apart = reach[np.ix_(points, points)]
+    apart[cluster[:, None] == cluster[None, :]] = np.inf
+    found: npt.NDArray[np.float64] = np.minimum.reduceat(apart.min(axis=1), np.cumsum(sizes) - sizes)
+    return found
 
 
 def _core_distances(distances: npt.NDArray[np.float64], width: int) -> npt.NDArray[np.float64]:
