@@ -67,8 +67,7 @@ def main() -> None:
         compared = list(timed((kinds.update([one.kind]) for one in verdicts), len(items)))
     ratio = sum(embedded) / sum(compared)
     figures = {"items": len(items), "embed_seconds": embedded, "dedup_seconds": compared, "ratio": ratio}
-    for name in ("embed", "dedup"):
-        seconds = figures[f"{name}_seconds"]
+    for name, seconds in (("embed", embedded), ("dedup", compared)):
         print(
             f"{name}: {len(items) / sum(seconds):,.0f} items/s; tenths: {' '.join(f'{one:.2f}' for one in seconds)} s"
         )

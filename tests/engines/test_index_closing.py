@@ -9,7 +9,7 @@ import pytest
 import uvloop
 
 from nearfield_server.engines.embedded.index import IndexSettings, VectorIndex
-from nearfield_server.engines.embedded.index import child as child_module
+from nearfield_server.processes import child as child_module
 
 from .test_index import SPEC, World
 
