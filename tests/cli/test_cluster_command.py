@@ -1,8 +1,10 @@
 """`nearfield cluster` and `nearfield clusterings` as a user types them, against a real server."""
 
+import base64
 import csv
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -108,6 +110,43 @@ def test_vectors_text_files_and_json(run, tmp_path):
     assert (code, json.loads(out)["items"]) == (0, 5), err
 
 
+def data_of(page):
+    """Read what a map's page holds."""
+    (text,) = re.findall(r'<script[^>]*id="data"[^>]*>(.*?)</script>', page.read_text("utf-8"), re.DOTALL)
+    return json.loads(text)
+
+
+@pytest.mark.slow
+def test_a_map_and_a_picture(run, rows, collection, tmp_path):
+    page, picture = tmp_path / "m.html", tmp_path / "m.png"
+    drawn = ("-k", 2, "--map", page, "--picture", picture, "--map-method", "pca")
+    code, _, err = run("cluster", rows, "--text-field", "body", "--id-field", "key", *drawn)
+    assert code == 0, err
+    assert f"wrote {page}: 8 items" in err
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    data = data_of(page)
+    assert len(base64.b64decode(data["coordinates"])) == 8 * 2 * 2
+    text = page.read_text("utf-8")
+    assert "<title>rows</title>" in text
+    assert "8 items, 2 clusters, by PCA" in text
+    code, _, err = run(
+        "cluster", "--collection", collection, "-k", 2, "--map", page, "--map-method", "pca", "--title", "Shop"
+    )
+    assert (code, f"wrote {page}: 8 items" in err) == (0, True), err
+    assert "<title>Shop</title>" in page.read_text("utf-8")
+
+
+@pytest.mark.slow
+def test_items_that_fail_are_left_out_of_the_map(run, tmp_path):
+    vectors = np.eye(6)[:, :6].tolist()
+    vectors[2] = [0.0] * 6
+    pq.write_table(pa.table({"v": pa.array(vectors, pa.list_(pa.float32()))}), tmp_path / "v.parquet")
+    fields = ("--text-field", "", "--vector-field", "v", "-k", 2)
+    code, _, err = run("cluster", tmp_path / "v.parquet", *fields, "--map", tmp_path / "m.html", "--map-method", "pca")
+    assert (code, "5 items" in err) == (3, True), err
+    assert len(base64.b64decode(data_of(tmp_path / "m.html")["coordinates"])) == 5 * 2 * 2
+
+
 @pytest.mark.slow
 def test_rows_that_fail_are_told_and_the_others_clustered(run, tmp_path):
     path = tmp_path / "v.jsonl"
@@ -199,6 +238,15 @@ def test_ctrl_c_ends_the_work_in_the_server(start_server, tmp_path):
         (["rows.jsonl", "--names", "nothing.txt"], ["nothing.txt"]),
         (["rows.jsonl", "--out", "o.xlsx"], ["o.xlsx", ".parquet"]),
         (["rows.jsonl", "--layers"], ["--layers", "density"]),
+        (["rows.jsonl", "--map", "m.txt"], ["--map", "must end in .html"]),
+        (["rows.jsonl", "--picture", "m.jpg"], ["--picture", "must end in .png"]),
+        (["rows.jsonl", "--map", "gone/m.html"], ["--map", "no such folder"]),
+        (["rows.jsonl", "--ray-address", "auto"], ["--ray-address goes with --engine ray"]),
+        (["rows.jsonl", "--engine", "local", "-k", "2", "--out", "o"], ["--engine reads a .parquet file"]),
+        (["v.parquet", "--engine", "local", "-k", "2"], ["--engine writes a folder"]),
+        (["v.parquet", "--engine", "local", "--out", "o"], ["--engine needs the number of clusters"]),
+        (["v.parquet", "--engine", "local", "-k", "2", "--out", "o"], ["--vector-field"]),
+        (["v.parquet", "--engine", "ray", "--map", "m.html"], ["--map doesn't go with --engine"]),
         (["rows.jsonl"], ["no field 'text'", "body"]),
         (["rows.jsonl", "--text-field", ""], ["--vector-field"]),
         (["rows.jsonl", "--text-field", "", "--vector-field", "n"], ["line 1", "list of numbers"]),

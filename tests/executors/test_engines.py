@@ -121,3 +121,40 @@ def test_duplicates_of_a_file(warm, write, blobs, parts_of, tmp_path):
     assert marks == [None] * 200 + list(range(50))
     with pytest.raises(CliError, match="has no column 'text'"):
         run_dedup(DedupRequest(files=request.files, out=tmp_path / "new", threshold=2.0, text_column="text"))
+
+
+@pytest.mark.slow
+def test_the_commands_by_an_engine(warm, write, blobs, parts_of, tmp_path):
+    file = write("a", embedding=np.concatenate([blobs[0], blobs[0][:50]]), name=[f"n{at}" for at in range(1250)])
+    fields = ["--vector-field", "embedding", "--engine", "local"]
+    done = CliRunner().invoke(
+        app, ["cluster", str(file), *fields, "-k", "4", "--id-field", "name", "--out", str(tmp_path / "c")]
+    )
+    assert done.exit_code == 0, done.output
+    assert "1,250 rows in 4 clusters of " in done.output
+    assert parts_of(tmp_path / "c").column("id").to_pylist()[:2] == ["n0", "n1"]
+    again = CliRunner().invoke(app, ["cluster", str(file), *fields, "-k", "4", "--out", str(tmp_path / "c")])
+    assert (again.exit_code, "--overwrite drops them" in again.output) == (2, True)
+    arguments = ["dedup", str(file), *fields, "--text-field", "", "--threshold", "0.9999", "--out", str(tmp_path / "d")]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert "1,250 rows: 1,200 say something new" in done.output
+    assert parts_of(tmp_path / "d").column("duplicate_of").to_pylist()[1200:] == list(range(50))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["a.jsonl", "--out", "d"], "--engine reads a .parquet file"),
+        (["a.parquet", "--out", "d.parquet"], "--engine writes a folder"),
+        (["a.parquet", "--out", "d"], "--vector-field"),
+        (["a.parquet", "--out", "d", "--vector-field", "v", "--threshold", "auto"], "give a cosine"),
+        (["a.parquet", "--out", "d", "--vector-field", "v"], "have no levels"),
+        (["a.parquet", "--out", "d", "--lexical-check"], "--lexical-check doesn't go with --engine"),
+    ],
+)
+def test_what_deduplication_by_an_engine_lacks(arguments, text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["dedup", *arguments, "--engine", "local"])
+    assert done.exit_code == 2
+    assert text in " ".join(done.output.replace("│", " ").split())
