@@ -7,8 +7,8 @@ from nearfield.v1 import cluster_pb2 as nearfield_dot_v1_dot_cluster__pb2
 
 
 class ClusterServiceStub(object):
-    """Clusters of texts, vectors or the points of a collection. They are computed in processes of their own, so the server
-    goes on serving. The same input, options and seed give the same result, whatever the order of the input. Vectors are
+    """Clusters of texts, vectors or the points of a collection, near-duplicates among them, maps and classifiers. They are
+    computed in processes of their own, so the server goes on serving. The same input, options and seed give the same result, whatever the order of the input. Vectors are
     brought to unit length first: clusters are about direction (cosine).
     """
 
@@ -116,8 +116,8 @@ class ClusterServiceStub(object):
 
 
 class ClusterServiceServicer(object):
-    """Clusters of texts, vectors or the points of a collection. They are computed in processes of their own, so the server
-    goes on serving. The same input, options and seed give the same result, whatever the order of the input. Vectors are
+    """Clusters of texts, vectors or the points of a collection, near-duplicates among them, maps and classifiers. They are
+    computed in processes of their own, so the server goes on serving. The same input, options and seed give the same result, whatever the order of the input. Vectors are
     brought to unit length first: clusters are about direction (cosine).
     """
 
@@ -379,8 +379,8 @@ def add_ClusterServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ClusterService(object):
-    """Clusters of texts, vectors or the points of a collection. They are computed in processes of their own, so the server
-    goes on serving. The same input, options and seed give the same result, whatever the order of the input. Vectors are
+    """Clusters of texts, vectors or the points of a collection, near-duplicates among them, maps and classifiers. They are
+    computed in processes of their own, so the server goes on serving. The same input, options and seed give the same result, whatever the order of the input. Vectors are
     brought to unit length first: clusters are about direction (cosine).
     """
 
