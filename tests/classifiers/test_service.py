@@ -212,18 +212,18 @@ def test_labels_of_one_example_are_compared_by_the_nearest_mean(service):
 
 def test_a_collection_with_labels_in_its_payload(service, examples):
     search = search_pb2_grpc.SearchServiceStub(service.channel)
-    search.CreateCollection(search_pb2.CreateCollectionRequest(name="notes", model="all-MiniLM-L6-v2"))
+    search.CreateCollection(search_pb2.CreateCollectionRequest(name="labelled-notes", model="all-MiniLM-L6-v2"))
     values = {"animals": "animals", "money": 7, "weather": True}
     points = [
         {"id": {"number": row}, "text": text, "payload": {"fields": {"kind": values[label]}}}
         for row, (text, label) in enumerate(examples)
     ]
     points += [{"id": {"number": 99}, "text": "without a label"}]
-    search.Upsert(search_pb2.UpsertRequest(collection="notes", points=points, wait=True))
-    made = service.train("notes", collection={"collection": "notes"}, label_field="kind")
+    search.Upsert(search_pb2.UpsertRequest(collection="labelled-notes", points=points, wait=True))
+    made = service.train("notes", collection={"collection": "labelled-notes"}, label_field="kind")
     assert [(one.label, one.examples) for one in made.labels] == [("7", 5), ("animals", 5), ("true", 5)]
     assert made.warnings[0].startswith("1 points have no label in 'kind'")
     assert made.input_type == types_pb2.INPUT_TYPE_DOCUMENT
     assert service.classify("notes", ["two puppies play"]).results[0].labels[0].label == "animals"
-    field = {"collection": {"collection": "notes"}, "label_field": "sort"}
+    field = {"collection": {"collection": "labelled-notes"}, "label_field": "sort"}
     refused(lambda: service.train("n", **field), INVALID, "options.label_field:", "none of 16 points")

@@ -116,7 +116,9 @@ def wait_for_rows(process, out, more_than=0):
     raise AssertionError(process.stderr.read())
 
 
-@pytest.mark.parametrize("name", ["out.npy", "out.parquet", "out.jsonl"])
+@pytest.mark.parametrize(
+    "name", ["out.jsonl", *(pytest.param(name, marks=pytest.mark.long) for name in ("out.npy", "out.parquet"))]
+)
 def test_a_run_killed_twice_ends_byte_for_byte_the_same(fake_client, given, tmp_path, name):
     out, rows = tmp_path / name, 0
     (tmp_path / "whole").mkdir()

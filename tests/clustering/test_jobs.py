@@ -191,6 +191,7 @@ def test_a_deadline_ends_the_worker_too(here, large):
     assert gone(pid)
 
 
+@pytest.mark.long
 def test_a_job_whose_process_is_killed_is_begun_again(start_server, open_clusters, large):
     server = start_server(cluster={"max_attempts": 2})
     fill(server.target, "large", large)
@@ -209,6 +210,7 @@ def test_a_job_whose_process_is_killed_is_begun_again(start_server, open_cluster
     assert (failure.code, "no result" in failure.message) == ("FAILED_PRECONDITION", True)
 
 
+@pytest.mark.long
 def test_kill_9_leaves_nothing_untrue(tmp_path, open_clusters, blobs, large):
     target = f"unix:{tmp_path}/grpc.sock"
     command = [NEARFIELD, "serve", "--listen", target, "--http", "", "--data-dir", tmp_path / "data"]

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
+@pytest.mark.long
 def test_int8_of_the_general_pass_is_as_close_as_that_of_the_recipe(fp32_folder, tmp_path):
     target = tmp_path / "made"
     report = export_model(Options(model=str(fp32_folder), target=target, precisions=("int8",)), [].append)

@@ -71,7 +71,9 @@ def bound_request_id(value: str) -> Iterator[None]:
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    return {key: _safe(key, value) for key, value in vars(record).items() if key not in _STANDARD}
+    # Names that begin so are what libraries put on records for themselves, such as Ray.
+    extra = {key: value for key, value in vars(record).items() if key not in _STANDARD and not key.startswith("_")}
+    return {key: _safe(key, value) for key, value in extra.items()}
 
 
 def _safe(key: str, value: Any) -> Any:
