@@ -42,6 +42,7 @@ from nearfield_server.errors import (
     FailedPrecondition,
     InvalidInput,
     NearfieldError,
+    Overloaded,
     StorageFull,
     Unavailable,
 )
@@ -268,9 +269,12 @@ class ClusterJobs:
         while not job.ended:
             try:
                 await self._try(job)
+            except Draining:
+                return
+            except Overloaded as error:  # other callers' items are in the way: it hasn't failed
+                job.attempts -= 1
+                await asyncio.sleep(error.retry_after_seconds)
             except (Unavailable, StorageFull) as error:
-                if isinstance(error, Draining):
-                    return
                 if job.attempts >= self._settings.max_attempts:
                     await self._failed(job, error)
                     return
