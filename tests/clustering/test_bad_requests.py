@@ -178,6 +178,7 @@ STREAMS = [
     ([{"options": {}}, {"items": items(vectors=ROWS)}, {"items": items(["a"])}], "items.vectors"),
     ([{"options": {}}, {"items": items(vectors=ROWS, ids=range(4))}, {"items": items(vectors=ROWS)}], "items.ids"),
     ([{"options": {"options": {"k": 5}}}, {"items": items(vectors=ROWS)}], "options.k"),
+    ([{"options": {"embedding": {"dimensions": 385}}}, {"items": items(["a", "b"])}], "dimensions"),
 ]
 
 

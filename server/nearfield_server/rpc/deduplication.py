@@ -66,7 +66,8 @@ class _DedupStream(MessageStream):
     ) -> None:
         """Make one per call."""
         window = Window(
-            credits=settings.window_inputs,
+            # A few messages more than are being embedded: those before have to be decided upon meanwhile.
+            credits=max(settings.window_inputs, 2 * registry.limits.max_inputs),
             cost=lambda message: _count(message.items.items),
             idle_seconds=settings.idle_seconds,
         )

@@ -170,11 +170,14 @@ def check_id(id_: str) -> None:
 
 
 async def patiently(work: Callable[[], Awaitable[Any]]) -> Any:
-    """Do it again while the queue is full: a stream is bounded by its credits and is not refused for load."""
+    """Do it again while the queue is full: a stream is bounded by its credits and is not refused for load.
+
+    What it would wait for in vain is raised: its own deadline, and memory that streams hold until they end.
+    """
     while True:
         try:
             return await work()
         except Overloaded as error:
-            if error.metadata.get("limited_by") == "deadline":
+            if error.metadata.get("limited_by") in {"deadline", "computations"}:
                 raise
             await asyncio.sleep(error.retry_after_seconds)

@@ -24,6 +24,9 @@ _PAGE = 1024
 _EVERYTHING = Selection(payload=False, text=True, vector=True)
 _WITH_PAYLOAD = replace(_EVERYTHING, payload=True)
 _RETRY_SECONDS = 5.0
+_ITEMS = "items."
+"""What the fields begin with that blame a single item."""
+_ANOTHER_MODEL = "made by another model, or another version of it, than those before: their vectors don't compare"
 
 CheckSize = Callable[[str, int, int, int], None]
 """Refuses what is too much, given the field at fault, items, dimensions and bytes of texts."""
@@ -108,22 +111,30 @@ class Gatherer:
             NearfieldError: as `add`, for what isn't the fault of a single item.
         """
         failures: dict[int, NearfieldError] = {}
-        for rows, part in await self.each(items, embedding, caller, failures):
+        found = await self.each(items, embedding, caller, failures)
+        if found:
+            rows, texts = [row for part, _ in found for row in part], items.texts
             ids = tuple(items.ids[row] for row in rows) if items.ids else ()
-            texts = items.texts
-            await self._take(gathered, part, [texts[row] for row in rows], ids)
+            # All at once: whoever is refused may send the message again.
+            await self._take(gathered, _joined([part for _, part in found]), [texts[row] for row in rows], ids)
         return failures
 
     async def each(
         self, items: Items, embedding: EmbedOptions, caller: Caller, failures: dict[int, NearfieldError]
     ) -> list[tuple[range, Embedded]]:
-        """Give the unit rows of those items that can be embedded, in runs; put why the others can't into `failures`."""
+        """Give the unit rows of those items that can be embedded, in runs; put why the others can't into `failures`.
+
+        Raises:
+            NearfieldError: as `rows`, for what isn't the fault of a single item.
+        """
         pending, found = [range(len(items))] if len(items) else [], []
         while pending:
             rows = pending.pop()
             try:
                 found.append((rows, await self.rows(items.part(rows), embedding, caller)))
             except InvalidInput as error:
+                if not error.violations[0].field.startswith(_ITEMS):
+                    raise
                 if len(rows) == 1:
                     failures[rows[0]] = error
                     continue
@@ -213,8 +224,7 @@ class Gatherer:
             text = f"{origin.dimensions} dimensions; those before have {gathered.origin.dimensions}"
             raise InvalidInput("items.vectors", text, dimensions=gathered.origin.dimensions)
         elif origin != gathered.origin:
-            text = "made by another model, or another version of it, than those before: their vectors don't compare"
-            raise InvalidInput("items", text)
+            raise InvalidInput("items", _ANOTHER_MODEL)
 
     async def _put(self, gathered: Gathered, rows: FloatRows, texts: Sequence[str], ids: Sequence[PointId]) -> None:
         matter = gathered.matter
@@ -225,6 +235,13 @@ class Gatherer:
             text = "the items that are being gathered for all computations take too much memory; try again"
             raise Overloaded(text, retry_after_seconds=_RETRY_SECONDS, limited_by="computations")
         await asyncio.to_thread(matter.add, rows, texts, ids)
+
+
+def _joined(parts: Sequence[Embedded]) -> Embedded:
+    """Put parts of one message together. Raises `InvalidInput` where they are of different models."""
+    if len({(one.model, one.model_version) for one in parts}) > 1:
+        raise InvalidInput("items", _ANOTHER_MODEL)
+    return replace(parts[0], rows=np.concatenate([one.rows for one in parts]))
 
 
 def _place(path: str, start: int, at: int) -> str:
