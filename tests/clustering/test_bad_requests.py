@@ -1,5 +1,7 @@
 """What a caller gets wrong about clusters: the right status, the field at fault, and a server that goes on."""
 
+import importlib.util
+
 import grpc
 import numpy as np
 import pytest
@@ -203,3 +205,15 @@ def test_the_id_of_a_point_may_be_any_number(clusters):
     assert [one.number for one in made.assignments.ids] == [-(2**63), 2**63 - 1, 0, -1]
     assert made.clusters.clusters[0].medoid.id in made.assignments.ids
     assert isinstance(made.assignments.ids[0], search_pb2.PointId)
+
+
+@pytest.mark.slow
+def test_libraries_that_are_missing_are_named(clusters, monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "evoc" else found(name))
+    for rpc, fields in (
+        ("Cluster", {"items": items(vectors=ROWS)}),
+        ("StartClustering", {"collection": {"collection": "a"}}),
+    ):
+        failure = clusters.refused(rpc, **fields)
+        assert (failure.code, "pip install 'nearfield[cluster]'" in failure.message) == ("FAILED_PRECONDITION", True)

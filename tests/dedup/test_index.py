@@ -1,5 +1,7 @@
 """The nearest of what was seen: against brute force, while rows come in, through several makings of cells."""
 
+import importlib.util
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -84,3 +86,15 @@ def test_a_thousand_times_the_same_row_is_no_trouble(same):
     index = NearIndex(WIDTH, exact_rows=100)
     streamed(index, rows, 50)
     assert index.search(rows[:1], 1)[0][0, 0] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_without_faiss_all_rows_are_compared(monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "faiss" else found(name))
+    rows = near_duplicates(600)
+    similarities, slots = streamed(NearIndex(WIDTH, exact_rows=64), rows, 50)
+    everyone = rows @ rows.T
+    for row in range(50, len(rows)):
+        before = everyone[row, : row // 50 * 50]
+        assert slots[row] == before.argmax()
+        assert similarities[row] == pytest.approx(before.max(), abs=1e-6)

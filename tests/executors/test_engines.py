@@ -1,5 +1,6 @@
 """The commands' side: requests in, results or words for the user out."""
 
+import importlib.util
 from contextlib import contextmanager
 
 import numpy as np
@@ -158,3 +159,15 @@ def test_what_deduplication_by_an_engine_lacks(arguments, text, tmp_path, monkey
     done = CliRunner().invoke(app, ["dedup", *arguments, "--engine", "local"])
     assert done.exit_code == 2
     assert text in " ".join(done.output.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("command", ["cluster", "dedup"])
+def test_libraries_that_are_missing_are_named(command, tmp_path, monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "faiss" else found(name))
+    more = ["-k", "2"] if command == "cluster" else ["--threshold", "0.9"]
+    (tmp_path / "in").mkdir()
+    fields = ["--vector-field", "v", "--engine", "local", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, [command, str(tmp_path / "in"), *fields, *more])
+    assert done.exit_code == 2
+    assert 'needs faiss: pip install "nearfield[cluster]"' in " ".join(done.output.split())

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -135,6 +136,7 @@ def run_cluster(request: ClusterRequest) -> Clusters:
     """
     import numpy as np  # noqa: PLC0415
 
+    _check_installed()
     from nearfield_server.executors.kmeans import KMeans, cluster_shards  # noqa: PLC0415  loads faiss
     from nearfield_server.executors.shards import Parts, shards_of  # noqa: PLC0415
 
@@ -164,6 +166,7 @@ def run_dedup(request: DedupRequest) -> Duplicates:
     Raises:
         CliError: the input or the output folder is wrong, or there is no cluster of machines.
     """
+    _check_installed()
     from nearfield_server.executors.dedup import Dedup, dedup_shards  # noqa: PLC0415  loads faiss
     from nearfield_server.executors.shards import Parts, shards_of  # noqa: PLC0415
 
@@ -188,6 +191,12 @@ def _refuse_finished(request: _Shards, there: bool) -> None:
     # Labels of two runs don't go together: what one calls cluster 3 another doesn't.
     if there:
         raise CliError(f"{request.out} holds parts of an earlier run; --overwrite drops them")
+
+
+def _check_installed() -> None:
+    missing = [one for one in ("faiss", "scipy", "sklearn") if importlib.util.find_spec(one) is None]
+    if missing:
+        raise CliError(f'--engine needs {", ".join(missing)}: pip install "nearfield[cluster]"')
 
 
 def _columns(*names: str) -> Sequence[str]:

@@ -10,6 +10,7 @@ Calls are for one thread at a time, off the event loop: faiss lets other threads
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from typing import Any
 
@@ -84,7 +85,7 @@ class NearIndex:
         else:
             self._append(rows)
         self._count += len(rows)
-        if self._count > max(self._exact_rows, _GROWTH * self._made_for):
+        if self._count > max(self._exact_rows, _GROWTH * self._made_for) and _has_cells():
             self._make_cells()
 
     def _append(self, rows: FloatRows) -> None:
@@ -121,6 +122,11 @@ class NearIndex:
 
 def _greatest(everyone: FloatRows) -> Slots:
     return np.asarray(everyone.argmax(axis=1)[:, None], np.int64)
+
+
+def _has_cells() -> bool:
+    """Whether faiss is installed (the extra `cluster`); without it all rows are compared, however many."""
+    return importlib.util.find_spec("faiss") is not None
 
 
 def _one_thread() -> None:
