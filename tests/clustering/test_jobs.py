@@ -142,8 +142,10 @@ def test_a_cancelled_job_ends_at_once(here):
     assert not waited.done
     started = time.monotonic()
     here("CancelOperation", name=begun.name)
-    assert time.monotonic() - started < 2.0
     assert gone(pid)
+    took = time.monotonic() - started
+    print(f"\ncancelled, and its worker gone, in {took:.3f} s")
+    assert took < 2.0
     ended = here("GetOperation", name=begun.name)
     assert (ended.done, ended.error.code) == (True, code_pb2.CANCELLED)
     assert STATE(progress_of(ended).state) == "CLUSTERING_STATE_CANCELLED"

@@ -45,7 +45,7 @@ def score_call(request: embed_pb2.ClassifyRequest, limits: Limits, deadline: flo
         inputs=tuple(
             convert.one_input(f"inputs[{index}].input", one.input, limits) for index, one in enumerate(request.inputs)
         ),
-        vectors=convert.float_rows("vectors", request.vectors) if given else None,
+        vectors=convert.directed_rows("vectors", request.vectors) if given else None,
         min_score=_within(request, "min_score", 0.0) or 0.0,
         min_similarity=_within(request, "min_similarity", -1.0),
         embedding=EmbedOptions(

@@ -16,7 +16,7 @@ from nearfield_server.rpc import convert, item_convert
 from nearfield_server.rpc.enums import CLUSTER_METHODS, LINKAGES
 from nearfield_server.types import Limits
 
-__all__ = ["PREFIX", "assign_call", "cluster_call", "id_of", "start_call", "start_call_of", "stream_call"]
+__all__ = ["PREFIX", "assign_call", "cluster_call", "id_of", "start_call_of", "stream_call"]
 
 PREFIX = "operations/"
 """What the names of Operations begin with."""
@@ -68,25 +68,19 @@ def stream_call(message: cluster_pb2.ClusterStreamOptions, max_ttl: float, calle
     )
 
 
-def start_call(request: cluster_pb2.StartClusteringRequest, max_ttl: float, default_ttl: float) -> ClusterCall:
-    """Check a request of StartClustering. Raises `InvalidInput`."""
-    options = _options("options", request.options)
-    return ClusterCall(
-        options=options,
-        embedding=item_convert.embedding("embedding", cluster_pb2.ClusterEmbedding()),
-        source=item_convert.collection_source("collection", request.collection),
-        previous=id_of("options.previous", request.options.previous),
-        ttl_seconds=item_convert.seconds("ttl", request, max_ttl) or default_ttl,
-    )
-
-
 def start_call_of(request: bytes, *, max_ttl: float, default_ttl: float) -> ClusterCall:
     """Check a request of StartClustering, as it was noted. Raises `InvalidInput`."""
     try:
         message = cluster_pb2.StartClusteringRequest.FromString(request)
     except DecodeError:
         raise InvalidInput("", "the bytes are no StartClusteringRequest") from None
-    return start_call(message, max_ttl, default_ttl)
+    return ClusterCall(
+        options=_options("options", message.options),
+        embedding=item_convert.embedding("embedding", cluster_pb2.ClusterEmbedding()),
+        source=item_convert.collection_source("collection", message.collection),
+        previous=id_of("options.previous", message.options.previous),
+        ttl_seconds=item_convert.seconds("ttl", message, max_ttl) or default_ttl,
+    )
 
 
 def assign_call(request: cluster_pb2.AssignRequest, limits: Limits, caller: Caller) -> AssignCall:

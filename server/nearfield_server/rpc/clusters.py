@@ -12,12 +12,12 @@ from google.protobuf.duration_pb2 import Duration
 
 from nearfield.v1 import cluster_pb2
 from nearfield_server.core.clustering.assigner import Assigner
-from nearfield_server.core.clustering.calls import ClusterCall, Clustering
+from nearfield_server.core.clustering.calls import Clustering
 from nearfield_server.core.clustering.clusterer import Clusterer
 from nearfield_server.core.clustering.estimate import MAX_AGGLOMERATIVE
 from nearfield_server.core.clustering.jobs import ClusterJobs
 from nearfield_server.core.clustering.kept import KeptClusterings
-from nearfield_server.core.computing.gatherer import Gathered, Gatherer
+from nearfield_server.core.computing.gatherer import Gatherer
 from nearfield_server.core.computing.items import Caller
 from nearfield_server.core.models import ModelRegistry
 from nearfield_server.rpc import cluster_convert, cluster_replies, replies
@@ -79,25 +79,18 @@ class ClusterRpcs:
         self, requests: AsyncIterator[cluster_pb2.ClusterStreamRequest], context: Any
     ) -> AsyncGenerator[cluster_pb2.ClusterStreamResponse, None]:
         """Cluster what is streamed in."""
-        caller = caller_of(context)
-
-        def begin(first: cluster_pb2.ClusterStreamRequest) -> tuple[ClusterCall, Gathered]:
-            call = cluster_convert.stream_call(first.options, self._limits.max_ttl_seconds, caller)
-            return call, self._tools.clusterer.begin(call)
-
+        clusterer, caller = self._tools.clusterer, caller_of(context)
         gathering = Gathering(requests, self._tools.gatherer, self._registry, self._idle_seconds)
-        call, gathered = begin(await gathering.first())
+        first = await gathering.first()
+        call = cluster_convert.stream_call(first.options, self._limits.max_ttl_seconds, caller)
+        gathered = clusterer.begin(call)
         try:
             async with aclosing(gathering.items(gathered, call.embedding, caller)) as steps:
                 async for step in steps:
                     yield _step(step)
             progress: Progress[Clustering] = Progress(gathering.count)
-
-            async def work() -> Clustering:
-                positions = gathering.positions
-                return await self._tools.clusterer.finish(call, gathered, progress.told, positions)
-
-            async with aclosing(progress.follow(work())) as told:
+            work = clusterer.finish(call, gathered, progress.told, gathering.positions)
+            async with aclosing(progress.follow(work)) as told:
                 async for step in told:
                     yield _step(step)
             made: Clustering = progress.result

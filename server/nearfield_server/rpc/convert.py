@@ -12,7 +12,7 @@ import numpy as np
 from google.protobuf.message import Message
 
 from nearfield.v1 import embed_pb2, types_pb2
-from nearfield_server.errors import InvalidInput, TextTooLong
+from nearfield_server.errors import InvalidInput, NearfieldError, TextTooLong
 from nearfield_server.rpc.enums import (
     CHUNK_POOLINGS,
     DTYPES,
@@ -47,6 +47,7 @@ __all__ = [
     "bare_texts",
     "check_count",
     "check_model_name",
+    "directed_rows",
     "embed_options",
     "enum_value",
     "float_rows",
@@ -64,6 +65,7 @@ __all__ = [
     "text",
     "texts",
     "within",
+    "without_direction",
 ]
 
 _E = TypeVar("_E", bound=enum.Enum)
@@ -215,6 +217,25 @@ def float_rows(path: str, message: types_pb2.Matrix) -> FloatRows:
         text = f"{len(message.data)} bytes; {message.rows} rows of {message.cols} float32 have {needed}"
         raise InvalidInput(f"{path}.data", text)
     return np.frombuffer(message.data, "<f4").reshape(message.rows, message.cols)
+
+
+def directed_rows(path: str, message: types_pb2.Matrix) -> FloatRows:
+    """Give float32 [rows, cols], each with a direction. Raises `InvalidInput` for the first that is wrong."""
+    rows = float_rows(path, message)
+    if faults := without_direction(path, rows):
+        raise faults[min(faults)]
+    return rows
+
+
+def without_direction(path: str, vectors: FloatRows) -> dict[int, NearfieldError]:
+    """Give what is wrong with rows that have no direction, by their places."""
+    finite = np.isfinite(vectors).all(axis=1)
+    failures: dict[int, NearfieldError] = {
+        int(row): InvalidInput(f"{path}[{row}]", "has NaN or infinite components") for row in np.flatnonzero(~finite)
+    }
+    for row in np.flatnonzero(finite & ~vectors.any(axis=1)):
+        failures[int(row)] = InvalidInput(f"{path}[{row}]", "is all zero: it has no direction")
+    return failures
 
 
 def embed_options(

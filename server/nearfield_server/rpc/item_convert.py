@@ -5,18 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from nearfield.v1 import cluster_pb2
 from nearfield_server.core.computing.items import CollectionSource, Items
 from nearfield_server.errors import InvalidInput, NearfieldError
 from nearfield_server.rpc import convert, payload
-from nearfield_server.rpc.convert import float_rows
 from nearfield_server.rpc.enums import INPUT_TYPES, TRUNCATES
 from nearfield_server.rpc.points import filter_in
-from nearfield_server.types import EmbedOptions, FloatRows, Input, Limits, PointId, Priority, Truncate
+from nearfield_server.types import EmbedOptions, Input, Limits, PointId, Priority, Truncate
 
-__all__ = ["Checked", "checked_items", "collection_source", "embedding", "float_rows", "items", "seconds"]
+__all__ = ["Checked", "checked_items", "collection_source", "embedding", "items", "seconds"]
 
 
 @dataclass(slots=True)
@@ -38,7 +35,7 @@ def items(path: str, message: cluster_pb2.ClusterItems, limits: Limits, most: in
 
 def checked_items(path: str, message: cluster_pb2.ClusterItems, limits: Limits, most: int) -> Checked:
     """Give those of 1 to `most` items that are well-formed. Raises `InvalidInput` for what is wrong with all."""
-    vectors = float_rows(f"{path}.vectors", message.vectors) if message.HasField("vectors") else None
+    vectors = convert.float_rows(f"{path}.vectors", message.vectors) if message.HasField("vectors") else None
     count = len(message.inputs) if vectors is None else len(vectors)
     if vectors is not None and message.inputs and len(message.inputs) != count:
         raise InvalidInput(f"{path}.inputs", f"{len(message.inputs)} inputs for {count} vectors: one each is needed")
@@ -47,7 +44,7 @@ def checked_items(path: str, message: cluster_pb2.ClusterItems, limits: Limits, 
         raise InvalidInput(f"{path}.{'inputs' if vectors is None else 'vectors'}", text, limit=most, count=count)
     if message.ids and len(message.ids) != count:
         raise InvalidInput(f"{path}.ids", f"{len(message.ids)} ids for {count} items: give one each, or none")
-    failures = {} if vectors is None else _without_direction(f"{path}.vectors", vectors)
+    failures = {} if vectors is None else convert.without_direction(f"{path}.vectors", vectors)
     inputs: list[Input] = []
     ids: list[PointId] = []
     rows: list[int] = []
@@ -67,16 +64,6 @@ def checked_items(path: str, message: cluster_pb2.ClusterItems, limits: Limits, 
         ids=tuple(ids) if message.ids else (),
     )
     return Checked(kept, rows, failures)
-
-
-def _without_direction(path: str, vectors: FloatRows) -> dict[int, NearfieldError]:
-    finite = np.isfinite(vectors).all(axis=1)
-    failures: dict[int, NearfieldError] = {
-        int(row): InvalidInput(f"{path}[{row}]", "has NaN or infinite components") for row in np.flatnonzero(~finite)
-    }
-    for row in np.flatnonzero(finite & ~vectors.any(axis=1)):
-        failures[int(row)] = InvalidInput(f"{path}[{row}]", "is all zero: it has no direction")
-    return failures
 
 
 def embedding(path: str, message: cluster_pb2.ClusterEmbedding, *, bulk: bool = False) -> EmbedOptions:

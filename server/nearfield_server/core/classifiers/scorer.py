@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from nearfield_server.core.classifiers.kept import KeptClassifiers
 from nearfield_server.core.classifiers.nouns import Classifier, Head
-from nearfield_server.core.computing.gatherer import unit
 from nearfield_server.core.computing.items import Caller
 from nearfield_server.core.embedder import Embedder
 from nearfield_server.core.models import ModelRegistry
 from nearfield_server.errors import FailedPrecondition, InvalidInput
 from nearfield_server.telemetry.classifier_metrics import ClassifierMetrics
 from nearfield_server.types import Activation, EmbedCall, EmbedOptions, EmbedResult, FloatRows, Input, Timings
+from nearfield_server.vectors.finish import unit_rows
 from nearfield_server.vectors.scores import activate
 
 __all__ = ["ScoreCall", "Scored", "Scorer", "score"]
@@ -96,7 +96,7 @@ class Scorer:
             if (width := call.vectors.shape[1]) != head.dimensions:
                 text = f"{width} dimensions; the classifier has {head.dimensions}"
                 raise InvalidInput("vectors.cols", text, dimensions=head.dimensions)
-            return await asyncio.to_thread(unit, call.vectors, lambda row: f"vectors[{row}]"), None
+            return await asyncio.to_thread(unit_rows, call.vectors), None
         if not head.model:
             raise InvalidInput("vectors", "this classifier was trained on the caller's own vectors: send such")
         options = EmbedOptions(

@@ -15,10 +15,11 @@ from nearfield_server.core.computing.matter import Matter
 from nearfield_server.core.embedder import Embedder
 from nearfield_server.core.models import ModelRegistry
 from nearfield_server.engines.base import Store
-from nearfield_server.errors import FailedPrecondition, InvalidInput, NearfieldError, Overloaded
+from nearfield_server.errors import FailedPrecondition, InvalidInput, NearfieldError, Overloaded, Unavailable
 from nearfield_server.types import EmbedCall, EmbedOptions, FloatRows, Input, InputType, PointId, Record, Selection
+from nearfield_server.vectors.finish import unit_rows
 
-__all__ = ["CheckSize", "Embedded", "Gathered", "Gatherer", "unit"]
+__all__ = ["CheckSize", "Embedded", "Gathered", "Gatherer", "joined", "replaced"]
 
 _PAGE = 1024
 _EVERYTHING = Selection(payload=False, text=True, vector=True)
@@ -26,7 +27,6 @@ _WITH_PAYLOAD = replace(_EVERYTHING, payload=True)
 _RETRY_SECONDS = 5.0
 _ITEMS = "items."
 """What the fields begin with that blame a single item."""
-_ANOTHER_MODEL = "made by another model, or another version of it, than those before: their vectors don't compare"
 
 CheckSize = Callable[[str, int, int, int], None]
 """Refuses what is too much, given the field at fault, items, dimensions and bytes of texts."""
@@ -116,7 +116,7 @@ class Gatherer:
             rows, texts = [row for part, _ in found for row in part], items.texts
             ids = tuple(items.ids[row] for row in rows) if items.ids else ()
             # All at once: whoever is refused may send the message again.
-            await self._take(gathered, _joined([part for _, part in found]), [texts[row] for row in rows], ids)
+            await self._take(gathered, joined([part for _, part in found]), [texts[row] for row in rows], ids)
         return failures
 
     async def each(
@@ -145,7 +145,7 @@ class Gatherer:
     async def rows(self, items: Items, embedding: EmbedOptions, caller: Caller) -> Embedded:
         """Give the unit rows of some items: their own vectors, where they have them. Raises as `add`."""
         if items.vectors is not None:
-            return Embedded(await asyncio.to_thread(unit, items.vectors, lambda row: f"items.vectors[{row}]"))
+            return Embedded(await asyncio.to_thread(unit_rows, items.vectors))
         return await self.embed(items.inputs, embedding, caller)
 
     async def embed(
@@ -224,7 +224,11 @@ class Gatherer:
             text = f"{origin.dimensions} dimensions; those before have {gathered.origin.dimensions}"
             raise InvalidInput("items.vectors", text, dimensions=gathered.origin.dimensions)
         elif origin != gathered.origin:
-            raise InvalidInput("items", _ANOTHER_MODEL)
+            if origin.model and gathered.origin.model:
+                raise replaced()
+            raise InvalidInput(
+                "items", "vectors of your own and texts in one stream: send vectors for all, or for none"
+            )
 
     async def _put(self, gathered: Gathered, rows: FloatRows, texts: Sequence[str], ids: Sequence[PointId]) -> None:
         matter = gathered.matter
@@ -237,27 +241,22 @@ class Gatherer:
         await asyncio.to_thread(matter.add, rows, texts, ids)
 
 
-def _joined(parts: Sequence[Embedded]) -> Embedded:
-    """Put parts of one message together. Raises `InvalidInput` where they are of different models."""
+def joined(parts: Sequence[Embedded]) -> Embedded:
+    """Put parts of one message together. Raises `Unavailable` where the model was replaced between them."""
     if len({(one.model, one.model_version) for one in parts}) > 1:
-        raise InvalidInput("items", _ANOTHER_MODEL)
+        raise replaced()
     return replace(parts[0], rows=np.concatenate([one.rows for one in parts]))
+
+
+def replaced() -> Unavailable:
+    """Give what a stream ends with whose model was replaced while it ran."""
+    text = "the model was replaced meanwhile: vectors of two versions don't compare; open the stream again"
+    return Unavailable(text, retry_after_seconds=1.0)
 
 
 def _place(path: str, start: int, at: int) -> str:
     return f"{path}[{start + at}]"
 
 
-def unit(vectors: FloatRows, field: Callable[[int], str]) -> FloatRows:
-    """Bring rows to unit length; norms are taken in float64. Raises `InvalidInput` for one without a direction."""
-    wide = vectors.astype(np.float64)
-    norms = np.sqrt(np.einsum("nw,nw->n", wide, wide))
-    if not np.isfinite(norms).all():
-        raise InvalidInput(field(int(np.argmax(~np.isfinite(norms)))), "has NaN or infinite components")
-    if (norms == 0).any():
-        raise InvalidInput(field(int(np.argmax(norms == 0))), "is all zero: it has no direction")
-    return np.asarray(wide / norms[:, None], np.float32)
-
-
 def _directions(records: Sequence[Record]) -> FloatRows:
-    return unit(np.stack([one.vector for one in records if one.vector is not None]), lambda _: "collection")
+    return unit_rows(np.stack([one.vector for one in records if one.vector is not None]))

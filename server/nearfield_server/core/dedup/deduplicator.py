@@ -10,16 +10,14 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
-from nearfield_server.core.computing.gatherer import Embedded, Gatherer
+from nearfield_server.core.computing.gatherer import Embedded, Gatherer, joined, replaced
 from nearfield_server.core.computing.items import Items
 from nearfield_server.core.dedup.exact import keys_of
 from nearfield_server.core.dedup.levels import Levels
 from nearfield_server.core.dedup.nouns import DedupOptions, Found, Kind, Level, Reference
 from nearfield_server.core.dedup.seen import Batch, Seen
 from nearfield_server.core.dedup.stored import StoredPoints
-from nearfield_server.errors import InvalidInput, NearfieldError, Overloaded, TooLarge, Unavailable
+from nearfield_server.errors import InvalidInput, NearfieldError, Overloaded, TooLarge
 from nearfield_server.types import InputType
 
 __all__ = ["Decided", "DedupRun", "Deduplicator", "LookedUp"]
@@ -132,8 +130,7 @@ class DedupRun:
             found.failures |= {row: InvalidInput("items.inputs", text) for row in lacking}
         if len(found.failures) == len(items):
             return found
-        embedded = replace(parts[0][1], rows=np.concatenate([part.rows for _, part in parts]))
-        _check_one_model([part for _, part in parts])
+        embedded = joined([part for _, part in parts])
         every = [row for rows, _ in parts for row in rows]
         places = [at for at, row in enumerate(every) if row not in found.failures]
         found.rows = [every[at] for at in places]
@@ -214,17 +211,7 @@ class DedupRun:
             # The caller's own vectors beside texts: he says that they are of that model.
             return
         elif origin != self._origin:
-            raise _other_version()
-
-
-def _check_one_model(parts: Sequence[Embedded]) -> None:
-    if len({(one.model, one.model_version) for one in parts}) > 1:
-        raise _other_version()
-
-
-def _other_version() -> Unavailable:
-    text = "the model was replaced meanwhile: vectors of two versions don't compare; open the stream again"
-    return Unavailable(text, retry_after_seconds=1.0)
+            raise replaced()
 
 
 def _chosen(items: Items, rows: Sequence[int]) -> Items:
