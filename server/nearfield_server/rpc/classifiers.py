@@ -21,8 +21,6 @@ from nearfield_server.rpc import convert, item_convert, replies
 from nearfield_server.rpc.clusters import caller_of
 from nearfield_server.rpc.enums import CLASSIFIER_METHODS, TO_CLASSIFIER_METHOD, TO_INPUT_TYPE
 from nearfield_server.rpc.gathering import Gathering
-from nearfield_server.rpc.message_stream import patiently
-from nearfield_server.rpc.status import to_status
 from nearfield_server.types import EmbedOptions, InputType
 
 __all__ = ["ClassifierRpcs", "classifier_message"]
@@ -130,25 +128,13 @@ class _Examples(Gathering):
     ) -> list[cluster_pb2.ClusterItemFailure]:
         if message.WhichOneof("message") != "examples":
             raise InvalidInput("examples", "all messages but the first must hold examples")
-        limits, given = self._registry.limits, message.examples
-        checked = await asyncio.to_thread(
-            item_convert.checked_items, "examples.items", given.items, limits, limits.max_inputs
-        )
-        total = len(checked.rows) + len(checked.failures)
-        _check_labels(given.labels, total)
-        failures = dict(checked.failures)
-        if checked.rows:
-            found = await patiently(lambda: self._gatherer.add_each(gathered, checked.items, embedding, caller))
-            failures |= {checked.rows[row]: error for row, error in found.items()}
-        for row in range(total):
+        checked, labels = await self._checked("examples.items", message.examples.items), message.examples.labels
+        _check_labels(labels, checked.total)
+        failures = await self._added(checked, gathered, embedding, caller)
+        for row in range(checked.total):
             if row not in failures:
-                self._training.label(given.labels[row], f"examples.labels[{row}]")
-                self._taken.append(self._seen + row)
-        start, self._seen = self._seen, self._seen + total
-        return [
-            cluster_pb2.ClusterItemFailure(index=start + row, status=to_status(failures[row]))
-            for row in sorted(failures)
-        ]
+                self._training.label(labels[row], f"examples.labels[{row}]")
+        return self._told(checked.total, failures)
 
 
 def classifier_message(head: Head) -> cluster_pb2.Classifier:

@@ -15,7 +15,7 @@ from nearfield.v1 import cluster_pb2
 from nearfield_server.core.computing.gatherer import Gathered, Gatherer
 from nearfield_server.core.computing.items import Caller
 from nearfield_server.core.models import ModelRegistry
-from nearfield_server.errors import DeadlineExceeded, Draining, InvalidInput
+from nearfield_server.errors import DeadlineExceeded, Draining, InvalidInput, NearfieldError
 from nearfield_server.rpc import item_convert
 from nearfield_server.rpc.message_stream import patiently
 from nearfield_server.rpc.status import to_status
@@ -92,16 +92,26 @@ class Gathering:
     ) -> list[cluster_pb2.ClusterItemFailure]:
         if message.WhichOneof("message") != "items":
             raise InvalidInput("items", "all messages but the first must hold items")
+        checked = await self._checked("items", message.items)
+        return self._told(checked.total, await self._added(checked, gathered, embedding, caller))
+
+    async def _checked(self, path: str, items: cluster_pb2.ClusterItems) -> item_convert.Checked:
         limits = self._registry.limits
-        checked = await asyncio.to_thread(item_convert.checked_items, "items", message.items, limits, limits.max_inputs)
-        failures = dict(checked.failures)
-        if checked.rows:
-            found = await patiently(lambda: self._gatherer.add_each(gathered, checked.items, embedding, caller))
-            failures |= {checked.rows[row]: error for row, error in found.items()}
-        total = len(checked.rows) + len(checked.failures)
-        self._taken.extend(self._seen + row for row in range(total) if row not in failures)
-        self._seen += total
-        start = self._seen - total
+        return await asyncio.to_thread(item_convert.checked_items, path, items, limits, limits.max_inputs)
+
+    async def _added(
+        self, checked: item_convert.Checked, gathered: Gathered, embedding: EmbedOptions, caller: Caller
+    ) -> dict[int, NearfieldError]:
+        """Add what is well-formed; give why the others couldn't be, by their places in the message."""
+        if not checked.rows:
+            return checked.failures
+        found = await patiently(lambda: self._gatherer.add_each(gathered, checked.items, embedding, caller))
+        return checked.failures | {checked.rows[row]: error for row, error in found.items()}
+
+    def _told(self, total: int, failures: dict[int, NearfieldError]) -> list[cluster_pb2.ClusterItemFailure]:
+        """Count a message of so many items; give what its caller hears."""
+        start, self._seen = self._seen, self._seen + total
+        self._taken.extend(start + row for row in range(total) if row not in failures)
         return [
             cluster_pb2.ClusterItemFailure(index=start + row, status=to_status(failures[row]))
             for row in sorted(failures)

@@ -24,6 +24,11 @@ class Checked:
     rows: list[int] = field(default_factory=list)
     failures: dict[int, NearfieldError] = field(default_factory=dict)
 
+    @property
+    def total(self) -> int:
+        """How many items the message has."""
+        return len(self.rows) + len(self.failures)
+
 
 def items(path: str, message: cluster_pb2.ClusterItems, limits: Limits, most: int) -> Items:
     """Give 1 to `most` items. Raises `InvalidInput` or `TextTooLong` that names the first one that is wrong."""
